@@ -1,0 +1,144 @@
+import math
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aiops.domain.alert import Alert
+from aiops.domain.anomaly import Anomaly
+from aiops.domain.incident import (
+    Incident,
+    IncidentEventKind,
+    IncidentState,
+    Severity,
+    TimelineEvent,
+)
+from aiops.domain.incident_json import incident_from_json, incident_to_json
+from aiops.domain.labels import labels_from
+from aiops.errors import DecodeError
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+labels = st.dictionaries(texts, texts, max_size=4).map(labels_from)
+times_ms = st.integers(-(2**53), 2**53)
+floats = st.floats(allow_nan=False)
+anomalies = st.builds(
+    Anomaly,
+    anomaly_id=texts,
+    fingerprint=st.integers(0, 2**64 - 1),
+    labels=labels,
+    detector=texts,
+    onset_ms=times_ms,
+    peak_ms=times_ms,
+    end_ms=times_ms,
+    score=floats,
+    value=floats,
+    expected=floats,
+    lower=floats,
+    upper=floats,
+    quality=st.lists(texts, max_size=3).map(tuple),
+)
+alerts = st.builds(
+    Alert,
+    fingerprint=texts,
+    labels=labels,
+    annotations=labels,
+    is_firing=st.booleans(),
+    starts_at_ms=times_ms,
+    ends_at_ms=times_ms,
+    generator_url=texts,
+    group_key=texts,
+)
+events = st.builds(
+    TimelineEvent,
+    at_ms=times_ms,
+    kind=st.sampled_from(IncidentEventKind),
+    text=texts,
+    actor=texts,
+)
+incidents = st.builds(
+    Incident,
+    incident_id=texts,
+    state=st.sampled_from(IncidentState),
+    severity=st.sampled_from(Severity),
+    title=texts,
+    labels=labels,
+    opened_ms=times_ms,
+    updated_ms=times_ms,
+    resolved_ms=times_ms,
+    acknowledged_by=texts,
+    anomalies=st.lists(anomalies, max_size=3).map(tuple),
+    alerts=st.lists(alerts, max_size=3).map(tuple),
+    timeline=st.lists(events, max_size=3).map(tuple),
+    dropped=st.integers(0, 10**9),
+)
+
+
+def small_incident(**changes) -> Incident:
+    fields = {
+        "incident_id": "inc-1-0",
+        "state": IncidentState.OPEN,
+        "severity": Severity.WARNING,
+        "title": "t",
+        "labels": (("job", "a"),),
+        "opened_ms": 1,
+        "updated_ms": 2,
+        "resolved_ms": 0,
+        "acknowledged_by": "",
+        "anomalies": (),
+        "alerts": (),
+        "timeline": (),
+    }
+    return Incident(**(fields | changes))
+
+
+def small_anomaly(**changes) -> Anomaly:
+    fields = {"anomaly_id": "a", "fingerprint": 2**64 - 1, "labels": (), "detector": "d"}
+    fields |= {"onset_ms": 1, "peak_ms": 2, "end_ms": 0, "score": 7.0, "value": 1.0}
+    return Anomaly(**(fields | {"expected": 0.0, "lower": 0.0, "upper": 0.5} | changes))
+
+
+@settings(derandomize=True, max_examples=150)
+@given(incidents)
+def test_an_incident_survives_the_way_to_json_text_and_back(incident):
+    text = orjson.dumps(incident_to_json(incident))
+    assert incident_from_json(orjson.loads(text)) == incident
+
+
+def test_labels_become_an_object_and_times_stay_whole_numbers():
+    data = incident_to_json(small_incident())
+    assert data["labels"] == {"job": "a"}
+    assert data["opened_ms"] == 1
+
+
+def test_a_64_bit_fingerprint_is_hex_so_that_javascript_keeps_it():
+    (anomaly,) = incident_to_json(small_incident(anomalies=(small_anomaly(),)))["anomalies"]
+    assert anomaly["fingerprint"] == "ffffffffffffffff"
+
+
+def test_not_a_number_does_not_become_null_or_zero():
+    incident = small_incident(anomalies=(small_anomaly(expected=math.nan, upper=math.inf),))
+    text = orjson.dumps(incident_to_json(incident))
+    (back,) = incident_from_json(orjson.loads(text)).anomalies
+    assert math.isnan(back.expected) and back.upper == math.inf
+
+
+def test_unknown_keys_are_ignored():
+    data = incident_to_json(small_incident()) | {"future": 1}
+    assert incident_from_json(data) == small_incident()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"title": 1}, {"opened_ms": "1"}, {"state": "odd"}, {"labels": 5}, {"alerts": {}}],
+)
+def test_a_wrong_type_is_a_decode_error(broken):
+    with pytest.raises(DecodeError, match="not an incident"):
+        incident_from_json(incident_to_json(small_incident()) | broken)
+
+
+def test_a_missing_field_is_a_decode_error():
+    data = incident_to_json(small_incident())
+    del data["title"]
+    with pytest.raises(DecodeError, match="title"):
+        incident_from_json(data)
