@@ -1,14 +1,28 @@
 """What the rest of the product may ask of a store, independent of where it keeps things."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
 
 from aiops.domain.action import ActionOutcome, Notification, PlannedAction
+from aiops.domain.audit import AuditRow
 from aiops.domain.effects import IncidentEffect
 from aiops.domain.incident import Incident, IncidentState
 from aiops.domain.labels import Labels
 from aiops.domain.matchers import Matchers
 from aiops.domain.samples import MetricMetadata, SeriesRows
+
+PRUNE_MAX = 500
+"""Chosen: one call stays well below 100 ms, so that writers behind it do not wait long."""
+
+T = TypeVar("T")
+
+
+class StateRunner(Protocol):
+    """Runs a blocking call on the store's thread and returns what it returned."""
+
+    def __call__(self, call: Callable[[], T], /) -> Awaitable[T]:
+        """Return an awaitable of `call()`; errors come through unchanged."""
+        ...
 
 
 class SeriesReader(Protocol):
@@ -41,6 +55,14 @@ class SeriesReader(Protocol):
         ...
 
 
+class IncidentReader(Protocol):
+    """Reads incidents from the event loop; the shell runs the state store on a worker for it."""
+
+    async def incidents_between(self, start_ms: int, end_ms: int) -> list[Incident]:
+        """Return incidents that were open at some time within the span, both ends included."""
+        ...
+
+
 class StateStore(Protocol):
     """Keeps incidents, the outbox, planned actions and the audit trail.
 
@@ -70,8 +92,26 @@ class StateStore(Protocol):
         """Return incidents that were open at some time within the span."""
         ...
 
-    def due_notifications(self, now_ms: int, *, limit: int) -> list[tuple[Notification, int]]:
-        """Return undelivered messages whose time has come, with the attempts made so far."""
+    def due_notifications(
+        self, now_ms: int, *, limit: int, receiver: str = ""
+    ) -> list[tuple[Notification, int]]:
+        """Return undelivered messages whose time has come, with the attempts made so far.
+
+        Of each incident and receiver only the oldest undelivered one is due, so that a later
+        event cannot overtake it. An empty `receiver` means all.
+        """
+        ...
+
+    def next_notification_ms(self, receiver: str) -> int | None:
+        """Return when the next message to a receiver is or was due, None when none waits."""
+        ...
+
+    def notifications_of(self, incident_id: str, receiver: str) -> list[Notification]:
+        """Return every message planned for a receiver about an incident, oldest first."""
+        ...
+
+    def outbox_pending(self) -> dict[str, int]:
+        """Return how many messages wait for each receiver that has any."""
         ...
 
     def mark_delivered(self, key: str, now_ms: int) -> None:
@@ -87,11 +127,17 @@ class StateStore(Protocol):
         ...
 
     def begin_action(self, action: PlannedAction, now_ms: int) -> None:
-        """Write the audit row that an action is about to run, before it runs."""
+        """Write the audit row that an action is about to run, before it runs.
+
+        Raises ConflictError when it was begun or ended before, NotFoundError when never planned.
+        """
         ...
 
     def end_action(self, outcome: ActionOutcome, now_ms: int) -> None:
-        """Write the audit row of how an action ended."""
+        """Write the audit row of how an action ended, begun or not; a second end is ignored.
+
+        Raises NotFoundError when it was never planned.
+        """
         ...
 
     def interrupted_actions(self) -> list[PlannedAction]:
@@ -99,5 +145,32 @@ class StateStore(Protocol):
         ...
 
     def actions_begun_since(self, since_ms: int) -> int:
-        """Return how many actions began at or after a time, for the rate limit."""
+        """Return how many actions (dry runs not counted) began at or after a time."""
+        ...
+
+    def playbook_begun_ms(self, playbook: str) -> int | None:
+        """Return when a playbook last began an action (no dry run), None if it never did."""
+        ...
+
+    def unreported_outcomes(self, *, limit: int) -> list[ActionOutcome]:
+        """Return ends of actions that were not yet handed on to the journal, oldest first."""
+        ...
+
+    def mark_reported(self, key: str) -> None:
+        """Note that the journal has the outcome of an action."""
+        ...
+
+    def audit_rows(self, *, after_id: int, limit: int) -> list[AuditRow]:
+        """Return audit records behind `after_id`, oldest first."""
+        ...
+
+    def prune(self, before_ms: int) -> int:
+        """Delete incidents resolved before a time whose messages and actions are done.
+
+        At most `PRUNE_MAX` go in one call; returns how many went. The audit trail stays.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what the store holds open."""
         ...
