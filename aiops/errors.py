@@ -73,6 +73,10 @@ class UnsupportedQueryError(AiopsError):
         self.construct = construct
 
 
+class QueryExecutionError(AiopsError):
+    """A valid query failed while it was evaluated (HTTP 422, `execution`)."""
+
+
 class NotFoundError(AiopsError):
     """The named incident, playbook or series does not exist."""
 

@@ -52,7 +52,16 @@ def parse_selector(text: str) -> Matchers:
 
 
 def selector_matchers(tree: promql_parser.VectorSelector) -> Matchers:
-    """Return the matchers of a parsed vector selector, its metric name among them."""
+    """Return the matchers of a parsed vector selector, its metric name among them.
+
+    Raises
+    ------
+    QueryError
+        When a regular expression is bad, or on `or` between matchers: the parser reads that
+        dialect, Prometheus does not, and leaving it out would select too much.
+    """
+    if tree.matchers.or_matchers:
+        raise QueryError("parse error: unexpected `or` between label matchers")
     found = [Matcher(m.name, _operator(m.op), m.value) for m in tree.matchers.matchers]
     if tree.name:
         found.insert(0, Matcher(METRIC_NAME, MatchOp.EQUAL, tree.name))
