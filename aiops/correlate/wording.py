@@ -1,0 +1,81 @@
+"""What an incident and its signals are called: short, plain, useful at three in the morning."""
+
+import math
+import re
+
+from aiops.domain.alert import Alert
+from aiops.domain.anomaly import Anomaly
+from aiops.domain.labels import METRIC_NAME, format_series, label_value
+
+HEADLINE_CHARS_MAX = 140
+"""Chosen: fits one line of a pager or a chat message together with the prefix."""
+
+SERIES_CHARS_MAX = 200
+"""Chosen: a spelt-out series in the time line; the full labels are in the evidence."""
+
+_PLAIN_MIN, _PLAIN_MAX = 1e-6, 1e15
+"""Chosen: outside of this people read powers of ten more easily than zeros."""
+
+
+def anomaly_headline(anomaly: Anomaly) -> str:
+    """Return the anomaly in a few words: `latency_seconds 0.31, expected 0.10`."""
+    name = label_value(anomaly.labels, METRIC_NAME) or "anomaly"
+    return shorten(f"{name} {_seen_and_expected(anomaly)}", HEADLINE_CHARS_MAX)
+
+
+def alert_headline(alert: Alert) -> str:
+    """Return the alert's own summary, or its name where it has none."""
+    text = label_value(alert.annotations, "summary") or label_value(alert.labels, "alertname")
+    return shorten(text or "alert without a name", HEADLINE_CHARS_MAX)
+
+
+def anomaly_line(anomaly: Anomaly) -> str:
+    """Return the anomaly as a time line tells it, its series spelt out."""
+    series = shorten(format_series(anomaly.labels), SERIES_CHARS_MAX)
+    return f"{series} {_seen_and_expected(anomaly)}, score {anomaly.score:.1f}"
+
+
+def alert_line(alert: Alert) -> str:
+    """Return the alert as a time line tells it: name, then summary."""
+    name = label_value(alert.labels, "alertname")
+    headline = alert_headline(alert)
+    return headline if name in ("", headline) else f"{shorten(name, 80)}: {headline}"
+
+
+def incident_title(prefix: str, headline: str, n_signals: int) -> str:
+    """Return the title: whom it concerns, the strongest signal, and how many more there are."""
+    is_named = not prefix or re.search(rf"(?<!\w){re.escape(prefix)}(?!\w)", headline)
+    title = headline if is_named else f"{shorten(prefix, 60)}: {headline}"
+    more = n_signals - 1
+    return title if more < 1 else f"{title} ({more} more signal{'s' if more > 1 else ''})"
+
+
+def shorten(text: str, chars_max: int) -> str:
+    """Return `text` on one line, cut at `chars_max` with an ellipsis."""
+    line = " ".join(text[: 4 * chars_max].split())
+    return line if len(line) <= chars_max else line[: chars_max - 1].rstrip() + "…"
+
+
+def _seen_and_expected(anomaly: Anomaly) -> str:
+    value, expected = anomaly.value, anomaly.expected
+    decimals = _decimals(value, expected)
+    return f"{_number(value, decimals)}, expected {_number(expected, decimals)}"
+
+
+def _decimals(value: float, expected: float) -> int:
+    """Two significant digits of the larger one, more while the two would read the same."""
+    sizes = [abs(x) for x in (value, expected) if math.isfinite(x) and x != 0.0]
+    decimals = max(1 - math.floor(math.log10(max(sizes))), 0) if sizes else 0
+    while (
+        decimals < 9 and value != expected and f"{value:.{decimals}f}" == f"{expected:.{decimals}f}"
+    ):
+        decimals += 1
+    return min(decimals, 9)
+
+
+def _number(value: float, decimals: int) -> str:
+    if not math.isfinite(value):
+        return "unknown" if math.isnan(value) else "infinite" if value > 0 else "-infinite"
+    if value != 0.0 and not _PLAIN_MIN <= abs(value) < _PLAIN_MAX:
+        return f"{value:.3g}"
+    return f"{value:,.{decimals}f}"
