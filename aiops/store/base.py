@@ -1,6 +1,7 @@
 """What the rest of the product may ask of a store, independent of where it keeps things."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from aiops.domain.action import ActionOutcome, Notification, PlannedAction
@@ -174,3 +175,14 @@ class StateStore(Protocol):
     def close(self) -> None:
         """Release what the store holds open."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class StateAccess:
+    """The state store and the way to call it from the event loop.
+
+    `await state.run(lambda: state.store.high_water())` runs the call on the store's thread.
+    """
+
+    store: StateStore
+    run: StateRunner

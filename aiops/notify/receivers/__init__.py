@@ -1,0 +1,1 @@
+"""Receivers: each delivers one planned message over its protocol, or says why it could not."""
