@@ -75,7 +75,7 @@ class ServiceGraph:
 def build_graph(rng: np.random.Generator, n_services: int) -> ServiceGraph:
     """Return a random layered graph; each service below the gateway has at least one caller.
 
-    A service calls 1 + Poisson(1.4) services of the next layer, as in published call graphs.
+    A service calls 1 + Poisson(1.4) services of the next layer (chosen: mostly one to three).
     """
     sizes = _layer_sizes(n_services)
     names = tuple(
