@@ -6,7 +6,7 @@ Everything here is synchronous and pure. A construct that is not evaluated is re
 while parsing, before anything is fetched.
 """
 
-from aiops.query.encode import encode_instant, encode_range
+from aiops.query.encode import Encoded, encode_instant, encode_range
 from aiops.query.evaluate import evaluate
 from aiops.query.fetched import Fetched
 from aiops.query.parse import parse_query
@@ -14,6 +14,7 @@ from aiops.query.plan import Plan, RowsFetch, plan_query
 from aiops.query.tree import Node, ValueType, Window, value_type
 
 __all__ = [
+    "Encoded",
     "Fetched",
     "Node",
     "Plan",

@@ -44,8 +44,9 @@ class SampleColumn:
             return np.zeros(len(times_ms)), np.zeros(len(times_ms), dtype=np.bool_)
         found = np.searchsorted(self.ts_ms, times_ms, side="right") - 1
         idx = np.maximum(found, 0)
+        values = self.values[idx]
         is_fresh = self.ts_ms[idx] > times_ms - lookback_span_ms
-        return self.values[idx], (found >= 0) & is_fresh & ~is_stale(self.values)[idx]
+        return values, (found >= 0) & is_fresh & ~is_stale(values)
 
     def between(self, after_ms: int, until_ms: int) -> tuple[I64, F64]:
         """Return the samples in (after_ms, until_ms], staleness markers left out."""

@@ -22,11 +22,15 @@ from aiops.query.tree import (
     Selector,
     Text,
     ValueType,
+    depth,
     value_type,
 )
 
 CACHE_SIZE = 1024
 """Chosen: dashboards ask the same few hundred texts again at every refresh."""
+
+DEPTH_MAX = 200
+"""Chosen: evaluation takes up to three Python frames a level, of the 1000 there are."""
 
 _AT = re.compile(r"@ (\d+\.\d{3})(?: offset \S+)?$")
 """The pinned time in the parser's own spelling of a selector."""
@@ -39,11 +43,21 @@ def parse_query(text: str) -> Node:
     Raises
     ------
     QueryError
-        When the text does not parse or is beyond the parser's bounds.
+        When the text does not parse, or is longer or deeper than is evaluated.
     UnsupportedQueryError
         When it uses a construct that is not evaluated; the text names it.
     """
-    return _node(parse_expression(text))
+    try:
+        tree = _node(parse_expression(text))
+    except RecursionError as error:
+        raise _too_deep() from error
+    if depth(tree) > DEPTH_MAX:
+        raise _too_deep()
+    return tree
+
+
+def _too_deep() -> QueryError:
+    return QueryError(f"query nested deeper than {DEPTH_MAX} levels")
 
 
 def _node(tree: promql_parser.Expr) -> Node:

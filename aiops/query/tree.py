@@ -157,6 +157,16 @@ def children(node: Node) -> tuple[Node, ...]:
             return ()
 
 
+def depth(node: Node) -> int:
+    """Return the number of levels of a tree; without recursion, so that any tree is measured."""
+    n_levels = 0
+    level = [node]
+    while level:
+        n_levels += 1
+        level = [child for one in level for child in children(one)]
+    return n_levels
+
+
 def selectors(node: Node) -> tuple[Selector, ...]:
     """Return every selector of a tree, left to right."""
     if isinstance(node, Selector):

@@ -1,6 +1,7 @@
 """The Prometheus HTTP API for Grafana, promtool and scripts; reading only."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from aiops.domain.matchers import Matchers
 from aiops.domain.selector import parse_expression
 from aiops.errors import QueryError
 from aiops.query import (
+    Encoded,
     Fetched,
     Node,
     Plan,
@@ -107,9 +109,11 @@ class PrometheusApi:
         timeout_s = _timeout_s(params)
         limit = limit_param(params)
         tree = _parsed(params)
-        value = await self._value(tree, Window(at_ms, at_ms), timeout_s)
-        encoded = encode_instant(value, at_ms, limit=limit)
-        return success(encoded.data, is_cut=encoded.is_cut)
+
+        def encode(value: Value) -> Encoded:
+            return encode_instant(value, at_ms, limit=limit)
+
+        return await self._answer(tree, Window(at_ms, at_ms), timeout_s, encode)
 
     async def _query_range(self, request: web.Request) -> web.Response:
         params = await read_params(request)
@@ -122,17 +126,23 @@ class PrometheusApi:
                 f'invalid expression type "{documented}" for range query, '
                 "must be Scalar or instant Vector"
             )
-        value = await self._value(tree, window, timeout_s)
-        assert isinstance(value, Scalar | Vector)
-        encoded = encode_range(value, window.times_ms(), limit=limit)
-        return success(encoded.data, is_cut=encoded.is_cut)
 
-    async def _value(self, tree: Node, window: Window, timeout_s: float) -> Value:
+        def encode(value: Value) -> Encoded:
+            assert isinstance(value, Scalar | Vector)
+            return encode_range(value, window.times_ms(), limit=limit)
+
+        return await self._answer(tree, window, timeout_s, encode)
+
+    async def _answer(
+        self, tree: Node, window: Window, timeout_s: float, encode: Callable[[Value], Encoded]
+    ) -> web.Response:
+        """Fetch on the event loop, then evaluate and encode on a worker thread."""
         if timeout_s <= 0:
             raise TimeoutError
         async with asyncio.timeout(timeout_s):
             fetched = await self._fetched(plan_query(tree, window))
-        return evaluate(tree, window, fetched)
+            encoded = await asyncio.to_thread(lambda: encode(evaluate(tree, window, fetched)))
+        return success(encoded.data, is_cut=encoded.is_cut)
 
     async def _fetched(self, plan: Plan) -> Fetched:
         rows = {}

@@ -301,6 +301,19 @@ def test_malformed_queries_are_bad_data(text):
         parse_query(text)
 
 
+@pytest.mark.parametrize("text", ["1" + "+1" * 199, "abs(" * 198 + "up" + ")" * 198])
+def test_the_deepest_query_allowed_is_evaluated(text):
+    assert instant(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["1" + "+1" * 200, "1" + "+1" * 510, "abs(" * 250 + "up" + ")" * 250]
+)
+def test_a_deeper_query_is_refused_and_not_a_crash(text):
+    with pytest.raises(QueryError, match="deeper than 200 levels"):
+        parse_query(text)
+
+
 def test_times_far_out_do_not_overflow():
     at_ms = 2**53
     for text in ("up[1000y] offset -1000y", "up @ 1e15", "up offset 1000y", "aiops_incident_open"):
