@@ -3,11 +3,24 @@
 import numpy as np
 
 from aiops.errors import QueryError
-from aiops.query.fetched import Fetched, read_matrix, read_vector
+from aiops.query.aggregates import aggregate
+from aiops.query.fetched import Fetched, read_matrix, read_vector, read_windows
 from aiops.query.functions import FUNCTIONS
 from aiops.query.operators import combine_scalars, combine_vector, negate
-from aiops.query.tree import Binary, Call, Negate, Node, Number, Selector, Text, Window
-from aiops.query.values import Scalar, StringValue, Value, Vector
+from aiops.query.rates import RANGE_FUNCTIONS
+from aiops.query.tree import (
+    Aggregate,
+    Binary,
+    Call,
+    Negate,
+    Node,
+    Number,
+    RangeCall,
+    Selector,
+    Text,
+    Window,
+)
+from aiops.query.values import Scalar, StringValue, Value, Vector, drop_names
 
 
 def evaluate(tree: Node, window: Window, fetched: Fetched) -> Value:
@@ -34,6 +47,14 @@ def evaluate(tree: Node, window: Window, fetched: Fetched) -> Value:
         case Selector():
             read = read_matrix if tree.range_span_ms else read_vector
             return read(tree, window, fetched)
+        case _:
+            return _computed(tree, window, fetched)
+
+
+def _computed(
+    tree: Negate | Binary | Call | RangeCall | Aggregate, window: Window, fetched: Fetched
+) -> Value:
+    match tree:
         case Negate():
             return negate(_number(evaluate(tree.operand, window, fetched)))
         case Binary():
@@ -41,6 +62,13 @@ def evaluate(tree: Node, window: Window, fetched: Fetched) -> Value:
         case Call():
             arguments = tuple(evaluate(one, window, fetched) for one in tree.arguments)
             return FUNCTIONS[tree.function].compute(window.times_ms() / 1000.0, arguments)
+        case RangeCall():
+            function = RANGE_FUNCTIONS[tree.function]
+            return drop_names(read_windows(function, tree.selector, window, fetched))
+        case Aggregate():
+            vector = evaluate(tree.operand, window, fetched)
+            assert isinstance(vector, Vector)
+            return aggregate(tree.operator, vector, tree.labels, is_without=tree.is_without)
 
 
 def _binary(tree: Binary, window: Window, fetched: Fetched) -> Value:

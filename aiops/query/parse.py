@@ -9,16 +9,20 @@ import promql_parser
 
 from aiops.domain.selector import parse_expression, selector_matchers
 from aiops.errors import QueryError, UnsupportedQueryError
+from aiops.query.aggregates import AGGREGATIONS
 from aiops.query.functions import FUNCTIONS
 from aiops.query.operators import ARITHMETIC, COMPARISON
+from aiops.query.rates import RANGE_FUNCTIONS
 from aiops.query.tree import (
     TIME_MS_MAX,
+    Aggregate,
     Anchor,
     Binary,
     Call,
     Negate,
     Node,
     Number,
+    RangeCall,
     Selector,
     Text,
     ValueType,
@@ -111,6 +115,10 @@ def _binary(tree: promql_parser.BinaryExpr) -> Node:
 
 
 def _call(tree: promql_parser.Call) -> Node:
+    if tree.func.name in RANGE_FUNCTIONS:
+        selector = _node(tree.args[0])  # not a subquery: those are refused
+        assert isinstance(selector, Selector)
+        return RangeCall(tree.func.name, selector)
     function = FUNCTIONS.get(tree.func.name)
     if function is None:
         raise UnsupportedQueryError(f"function {tree.func.name}")
@@ -118,7 +126,13 @@ def _call(tree: promql_parser.Call) -> Node:
 
 
 def _aggregate(tree: promql_parser.AggregateExpr) -> Node:
-    raise UnsupportedQueryError(f"aggregation {tree.op}")
+    operator = str(tree.op)
+    if operator not in AGGREGATIONS:
+        raise UnsupportedQueryError(f"aggregation {operator}")
+    if tree.modifier is None:
+        return Aggregate(operator, _node(tree.expr))
+    is_without = tree.modifier.type == promql_parser.AggModifierType.Without
+    return Aggregate(operator, _node(tree.expr), tuple(tree.modifier.labels), is_without)
 
 
 def _subquery(_: promql_parser.SubqueryExpr) -> Node:

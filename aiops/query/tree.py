@@ -123,32 +123,55 @@ class Call:
     returns: ValueType
 
 
-Node = Number | Text | Selector | Negate | Binary | Call
+@dataclass(frozen=True, slots=True)
+class RangeCall:
+    """A call of a function that computes on each window of a range selector."""
+
+    function: str
+    selector: Selector
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """An aggregation over a vector; `labels` are kept, or dropped with `is_without`."""
+
+    operator: str
+    operand: "Node"
+    labels: tuple[str, ...] = ()
+    is_without: bool = False
+
+
+Node = Number | Text | Selector | Negate | Binary | Call | RangeCall | Aggregate
 
 
 def value_type(node: Node) -> ValueType:
     """Return what a node yields."""
     match node:
         case Number():
-            return ValueType.SCALAR
+            kind = ValueType.SCALAR
         case Text():
-            return ValueType.STRING
+            kind = ValueType.STRING
         case Selector():
-            return ValueType.MATRIX if node.range_span_ms else ValueType.VECTOR
+            kind = ValueType.MATRIX if node.range_span_ms else ValueType.VECTOR
         case Negate():
-            return value_type(node.operand)
+            kind = value_type(node.operand)
         case Binary():
             sides = (value_type(node.left), value_type(node.right))
-            return ValueType.VECTOR if ValueType.VECTOR in sides else ValueType.SCALAR
+            kind = ValueType.VECTOR if ValueType.VECTOR in sides else ValueType.SCALAR
         case Call():
-            return node.returns
+            kind = node.returns
+        case RangeCall() | Aggregate():
+            kind = ValueType.VECTOR
+    return kind
 
 
 def children(node: Node) -> tuple[Node, ...]:
     """Return the direct operands of a node."""
     match node:
-        case Negate():
+        case Negate() | Aggregate():
             return (node.operand,)
+        case RangeCall():
+            return (node.selector,)
         case Binary():
             return (node.left, node.right)
         case Call():

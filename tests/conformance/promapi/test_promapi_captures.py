@@ -33,6 +33,7 @@ SAME_BODY = [
     "notfound",
     "parse_query",
     "post-metadata",
+    "range",
     "range-nan-inf",
     "range-pos-inf",
     "scalar",
@@ -51,7 +52,6 @@ OTHER_WORDING = ["dup-output", "no-query", "parse-error"]
 NOT_EVALUATED = {
     "exec-error": "binary operation between two vectors",
     "many-to-many": "binary operation between two vectors",
-    "range": "function rate",
 }
 """Constructs outside our subset."""
 
@@ -149,6 +149,15 @@ def captured_world():
             for job, instance, offset_s in (
                 ("node", "127.0.0.1:19100", 0.658),
                 ("om", "127.0.0.1:19101", 0.779),
+            )
+        ]
+        + [
+            rows_of(
+                "rpc_requests_total",
+                {s + 0.779: 5.0 * (s - 1795487000) for s in seconds},
+                job="om",
+                instance="127.0.0.1:19101",
+                method="get",
             )
         ],
         [incident_of("i1", opened_s=1795487300)],

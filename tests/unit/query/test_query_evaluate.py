@@ -263,8 +263,9 @@ def test_a_series_too_many_for_the_grid_is_refused_before_memory_is_taken():
 @pytest.mark.parametrize(
     ("text", "construct"),
     [
-        ("rate(up[5m])", "function rate is not supported yet"),
-        ("sum by (job) (up)", "aggregation sum is not supported yet"),
+        ("deriv(up[5m])", "function deriv is not supported yet"),
+        ("rate(up[5m:1m])", "subquery is not supported yet"),
+        ("stddev by (job) (up)", "aggregation stddev is not supported yet"),
         ("topk(3, up)", "aggregation topk is not supported yet"),
         ("up + up", "binary operation between two vectors (+) is not supported yet"),
         ("up and up", "binary operation between two vectors (and) is not supported yet"),
