@@ -294,6 +294,10 @@ def test_what_is_not_evaluated_is_refused_by_name(text, construct):
         'up{a=~"("}',
         "up[10000000y]",
         "up offset 10000000y",
+        "up offset NaN",
+        "up[NaN]",
+        "up offset 1e30",
+        "up[1e30]",
         "1" + "+1" * 600,
     ],
 )
