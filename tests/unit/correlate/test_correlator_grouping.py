@@ -2,6 +2,7 @@ from correlate_signals import T0, S, alert, batch, closed, config, opened, resol
 
 from aiops.correlate import Correlator
 from aiops.domain.incident import IncidentEventKind
+from aiops.domain.records import Command, CommandVerb
 
 SHOP = {"__name__": "errors", "app": "shop", "job": "node"}
 
@@ -157,3 +158,35 @@ def test_ten_thousand_alerts_into_a_thousand_incidents_keep_to_one_change_each()
     changes = correlator.on_alerts(batch(*alerts), seq=1, now_ms=T0)
     assert len(changes) == 1000
     assert {len(change.incident.alerts) for change in changes} == {10}
+
+
+def test_an_alert_that_moved_on_no_longer_holds_its_former_incident_open():
+    correlator = Correlator(config(incidents_open_max=2, quiet_s=1))
+    correlator.on_alerts(batch(alert("f1", service="x")), seq=1, now_ms=T0)
+    resolve = Command(CommandVerb.RESOLVE, "inc-1-0", "ada")
+    correlator.on_command(resolve, now_ms=T0 + S)
+    others = batch(alert("g1", service="y"), alert("h1", service="z"))
+    correlator.on_alerts(others, seq=2, now_ms=T0 + 2 * S)
+    again = alert("f1", service="x", starts_at_ms=T0 + 3 * S)
+    (change,) = correlator.on_alerts(batch(again), seq=3, now_ms=T0 + 3 * S)
+    assert change.incident.title.startswith("overflow")
+
+    correlator.on_command(Command(CommandVerb.RESOLVE, "inc-2-0", "ada"), now_ms=T0 + 4 * S)
+    (change,) = correlator.on_alerts(batch(alert("f2", service="x")), seq=4, now_ms=T0 + 5 * S)
+    assert change.event is IncidentEventKind.REOPENED
+    assert [a.fingerprint for a in change.incident.alerts] == ["f2"]
+    assert change.incident.dropped == 1
+    ended = resolved_alert("f2", service="x")
+    correlator.on_alerts(batch(ended), seq=5, now_ms=T0 + 31 * S)
+    (change,) = correlator.on_tick(now_ms=T0 + 40 * S)
+    assert change.event is IncidentEventKind.RESOLVED
+
+
+def test_no_more_resolved_incidents_are_remembered_than_may_be_open():
+    correlator = Correlator(config(incidents_open_max=2))
+    for i in range(4):
+        correlator.on_alerts(batch(alert(f"f{i}", service=f"s{i}")), seq=i + 1, now_ms=T0 + i)
+        resolve = Command(CommandVerb.RESOLVE, f"inc-{i + 1}-0", "ada")
+        correlator.on_command(resolve, now_ms=T0 + 10 - i)
+    known = [correlator.find(f"inc-{i + 1}-0") is not None for i in range(4)]
+    assert known == [True, True, False, False]
