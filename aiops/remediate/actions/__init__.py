@@ -1,0 +1,1 @@
+"""The ways to act: today one HTTP request, with its own guarded connections."""
