@@ -1,0 +1,173 @@
+"""River detectors as a slow bank: one object a slot, Python speed, the same scale of scores."""
+
+import importlib
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+from river import base, compose
+
+from aiops.config import DetectConfig, RiverRule
+from aiops.detect.arrays import check_rows
+from aiops.detect.calibrate import TailCalibrator
+from aiops.detect.columns import ScoreColumns
+from aiops.domain.samples import F64, I32, I64
+from aiops.errors import ConfigError
+
+_log = logging.getLogger(__name__)
+
+
+def build_detector(rule: RiverRule) -> base.AnomalyDetector:
+    """Return a fresh detector as a rule names it: one class, or a pipeline of them.
+
+    `river.preprocessing.MinMaxScaler | river.anomaly.HalfSpaceTrees` is a pipeline; `params` go
+    to its last step.
+
+    Raises
+    ------
+    ConfigError
+        When a path is no River estimator, the last step is no unsupervised anomaly detector, or
+        its constructor refuses the parameters.
+    """
+    classes = [_resolve(path.strip(), rule) for path in rule.detector.split("|")]
+    steps: list[base.Estimator] = []
+    try:
+        steps.extend(cls() for cls in classes[:-1])
+        steps.append(classes[-1](**rule.params))
+    except (TypeError, ValueError) as error:
+        raise _problem(rule, f"refused its parameters: {error}") from error
+    last = steps[-1]
+    if not isinstance(last, base.AnomalyDetector):
+        raise _problem(rule, "does not end in an unsupervised anomaly detector")
+    if not all(isinstance(step, base.Transformer) for step in steps[:-1]):
+        raise _problem(rule, "has a step before the last that is no transformer")
+    # A pipeline counts as what its last step is; River's own isinstance says the same.
+    return last if len(steps) == 1 else cast("base.AnomalyDetector", compose.Pipeline(*steps))
+
+
+def _resolve(path: str, rule: RiverRule) -> type[base.Estimator]:
+    module_path, _, name = path.rpartition(".")
+    if module_path.split(".")[0] != "river":
+        raise _problem(rule, f"is not part of river: {path}")
+    try:
+        found = getattr(importlib.import_module(module_path), name)
+    except (ImportError, AttributeError) as error:
+        raise _problem(rule, f"does not exist: {path}") from error
+    if not (isinstance(found, type) and issubclass(found, base.Estimator)):
+        raise _problem(rule, f"is no River estimator: {path}")
+    return found
+
+
+def _problem(rule: RiverRule, text: str) -> ConfigError:
+    return ConfigError((f"detect.river[{rule.name}].detector {rule.detector!r} {text}",))
+
+
+@dataclass(slots=True)
+class _Watch:
+    detector: base.AnomalyDetector
+    calibrator: TailCalibrator
+
+
+class RiverBank:
+    """Runs one configured River detector on the slots handed to it, one object a slot.
+
+    Parameters
+    ----------
+    rule
+        Names the detector, its parameters, the key the sample is passed under (`feature`) and
+        how many series it may watch (`series_max`).
+    config
+        `warmup_samples` is used: so many samples of a slot are learnt before one is judged.
+    capacity
+        Number of slots that exist; only `series_max` of them are ever watched.
+
+    Notes
+    -----
+    Raw scores are ranked by `TailCalibrator`, so they share thresholds and episodes with the
+    seasonal bank. There is no baseline: `expected` and `half` are always NaN. Cost is River's,
+    1 to 40 us a sample, plus 3 us for the ranking. River objects cannot be saved without pickle,
+    which is never read here: after a restart they learn anew, and `state` is empty.
+    """
+
+    version = 1
+
+    def __init__(self, rule: RiverRule, config: DetectConfig, capacity: int) -> None:
+        self.name = rule.name
+        self.rows_shed_total = 0
+        self.rows_refused_total = 0
+        self.rows_failed_total = 0
+        self._rule = rule
+        self._warmup = config.warmup_samples
+        self._capacity = capacity
+        self._template = build_detector(rule)
+        self._watches: dict[int, _Watch] = {}
+
+    def grow(self, capacity: int) -> None:
+        """Accept slots up to `capacity`."""
+        self._capacity = max(self._capacity, capacity)
+
+    def reset(self, slots: I32) -> None:
+        """Forget these slots, which makes room for others."""
+        for slot in slots.tolist():
+            self._watches.pop(slot, None)
+
+    def score_learn(
+        self, slots: I32, ts_ms: I64, features: F64, out: ScoreColumns, *, rows_max: int
+    ) -> None:
+        """Score each row, then learn it, as `SeasonalBank.score_learn` does.
+
+        Rows beyond the first `rows_max` are neither judged nor learnt and counted in
+        `rows_shed_total`; rows of slots beyond `series_max` in `rows_refused_total`; rows on
+        which the detector raised or answered no finite number in `rows_failed_total`.
+        """
+        n = check_rows(slots, ts_ms, features, self._capacity, out.capacity)
+        np.copyto(out.features[:n], features)
+        out.scores[:n] = 0.0
+        out.expected[:n] = math.nan
+        out.half[:n] = math.nan
+        n_judged = min(n, rows_max)
+        self.rows_shed_total += n - n_judged
+        rows = zip(slots[:n_judged].tolist(), features[:n_judged].tolist(), strict=True)
+        for i, (slot, feature) in enumerate(rows):
+            if math.isfinite(feature):
+                out.scores[i] = self._score_learn_one(slot, feature)
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return nothing: River detectors learn anew after a restart."""
+        return {}
+
+    def restore(self, state: Mapping[str, npt.NDArray[np.generic]], n_slots: int) -> None:  # noqa: ARG002 - every bank has this method
+        """Forget every slot."""
+        self._watches.clear()
+
+    def bytes_per_series(self) -> int:
+        """Return the bytes a fresh detector takes."""
+        return int(self._template._raw_memory_usage)
+
+    def _score_learn_one(self, slot: int, feature: float) -> float:
+        watch = self._watches.get(slot)
+        if watch is None:
+            if len(self._watches) >= self._rule.series_max:
+                self.rows_refused_total += 1
+                return 0.0
+            watch = _Watch(self._template.clone(), TailCalibrator(self._warmup))
+            self._watches[slot] = watch
+        x: dict[base.typing.FeatureName, float] = {self._rule.feature: feature}
+        try:
+            raw = float(watch.detector.score_one(x))
+            watch.detector.learn_one(x)
+        except Exception as error:  # a plug-in: whatever it raises costs its own row only
+            return self._failed(repr(error))
+        if not math.isfinite(raw):
+            return self._failed(f"score {raw}")
+        return watch.calibrator.score_learn(raw)
+
+    def _failed(self, reason: str) -> float:
+        if self.rows_failed_total == 0:
+            _log.warning("detector.failed", extra={"detector": self.name, "reason": reason})
+        self.rows_failed_total += 1
+        return 0.0

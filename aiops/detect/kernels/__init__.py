@@ -1,0 +1,1 @@
+"""Compiled inner loops: arrays in, arrays written, nothing allocated, nothing raised."""

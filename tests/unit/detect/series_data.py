@@ -1,0 +1,62 @@
+"""Small seeded series and the one-line ways to score them."""
+
+import numpy as np
+
+from aiops.config import DetectConfig
+from aiops.detect.banks.seasonal import SeasonalBank
+from aiops.detect.columns import ScoreColumns
+from aiops.detect.episodes import EpisodeEvent, Episodes
+
+START_MS = 1_700_000_000_000
+
+
+def times(n, interval_s=1.0):
+    return START_MS + (np.arange(n) * interval_s * 1000).astype(np.int64)
+
+
+def autoregressive(rng, n, memory):
+    noise = rng.normal(size=n) * np.sqrt(1 - memory**2)
+    values = np.empty(n)
+    last = 0.0
+    for i in range(n):
+        last = memory * last + noise[i]
+        values[i] = last
+    return values
+
+
+NULLS = {
+    "stable": lambda rng, n: rng.normal(10, 1, n),
+    "constant": lambda rng, n: np.full(n, 7.0),
+    "float dust": lambda rng, n: 0.3 + rng.choice([0.0, 5.6e-17], n),
+    "sparse": lambda rng, n: (rng.random(n) < 0.01) * rng.exponential(5, n),
+    "rare": lambda rng, n: (rng.random(n) < 0.001) * 1.0,
+    "low counts": lambda rng, n: rng.poisson(0.3, n).astype(float),
+    "counts": lambda rng, n: rng.poisson(20, n).astype(float),
+    "lognormal": lambda rng, n: np.exp(rng.normal(size=n)),
+    "heavy tail": lambda rng, n: rng.standard_t(2, n),
+    "autocorrelated": lambda rng, n: autoregressive(rng, n, 0.95),
+    "slow": lambda rng, n: autoregressive(rng, n, 0.999),
+    "walk": lambda rng, n: np.cumsum(rng.normal(size=n)),
+    "ramp": lambda rng, n: 0.1 * np.arange(n) + rng.normal(size=n),
+    "daily": lambda rng, n: 10 + 5 * np.sin(np.arange(n) * 2 * np.pi / 1440) + rng.normal(size=n),
+}
+
+
+def score_series(values, ts_ms, config=None, bank=None):
+    config = config or DetectConfig()
+    n = len(values)
+    bank = bank or SeasonalBank(config, 1)
+    out = ScoreColumns.allocate(n)
+    slots = np.zeros(n, np.int32)
+    bank.score_learn(slots, ts_ms, np.ascontiguousarray(values, float), out)
+    return out
+
+
+def episodes_of(values, ts_ms, config=None) -> tuple[list[EpisodeEvent], np.ndarray]:
+    config = config or DetectConfig()
+    out = score_series(values, ts_ms, config)
+    machine = Episodes(config, 1, "seasonal")
+    mask = np.zeros(len(values), np.uint8)
+    features = np.ascontiguousarray(values, float)
+    events = machine.step(np.zeros(len(values), np.int32), ts_ms, features, out, mask)
+    return events, mask
