@@ -140,7 +140,7 @@ def _drive(args: argparse.Namespace, folder: Path, reporter: Reporter, lines: li
     demo = Demo(parts, Fleet(args.seed, N_SERVICES), args.seed)
     with reporter, contextlib.closing(client), service_process(config_path, log_path) as process:
         try:
-            demo.wait_until_ready(process, log_path)
+            demo.wait_until_ready(process)
             demo.fill_history()
             demo.run_live(args.seconds)
         except DemoError as error:

@@ -4,7 +4,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from aiops.cli.demo_service import DemoError, ServiceClient
 from aiops.cli.demo_view import DemoStatus, Reporter, actions_of, incident_events
@@ -62,7 +61,7 @@ class Demo:
         self._incidents: dict[str, Incident] = {}
         self._told_faults: set[Fault] = set()
 
-    def wait_until_ready(self, process: "subprocess.Popen[bytes]", log_path: Path) -> None:
+    def wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
         """Wait for the service.
 
         Raises
@@ -83,7 +82,7 @@ class Demo:
             ratio = min(waited_s / READY_USUAL_S, 0.99)
             self._parts.reporter.progress("starting the service", ratio, detail)
             self._parts.sleep(READY_POLL_S)
-        raise DemoError(f"the service ended with code {process.returncode}, see {log_path}")
+        raise DemoError(f"the service ended with code {process.returncode}")
 
     def fill_history(self) -> None:
         """Push two hours of healthy history up to now, as fast as the service takes it."""
@@ -122,7 +121,9 @@ class Demo:
             next_ms = max(next_ms + LIVE_STEP_MS, _floor(parts.clock.now_ms(), LIVE_STEP_MS))
 
     def summary(self) -> list[str]:
-        """Return what came of the faults that are over, for the end of the demo."""
+        """Return what came of the faults that are over; nothing if the demo never got to work."""
+        if not self._n_samples:
+            return []
         now_ms = self._parts.clock.now_ms()
         over = [fault for fault in self._fleet.truth() if fault.end_ms <= now_ms]
         return summarise(over, self._incidents.values(), self._n_samples)

@@ -219,21 +219,28 @@ def test_an_incident_is_told_once():
 
 def test_readiness_is_told_with_the_time_it_took():
     run, _, _, out = demo()
-    run.wait_until_ready(FakeProcess(), Path("log"))
+    run.wait_until_ready(FakeProcess())
     assert "ready after 0 s" in out.getvalue()
 
 
-def test_a_service_that_ends_by_itself_is_an_error_that_names_its_log():
+def test_a_service_that_ends_by_itself_is_an_error():
     run, _, _, _ = demo(is_up=False)
-    with pytest.raises(DemoError, match=r"code 2, see service\.log"):
-        run.wait_until_ready(FakeProcess(2), Path("service.log"))
+    with pytest.raises(DemoError, match="ended with code 2"):
+        run.wait_until_ready(FakeProcess(2))
 
 
 def test_a_service_that_never_gets_ready_is_given_up():
     run, _, _, out = demo(is_up=False)
     with pytest.raises(DemoError, match="not ready within 180 s"):
-        run.wait_until_ready(FakeProcess(), Path("log"))
+        run.wait_until_ready(FakeProcess())
     assert "compiles the kernels" in out.getvalue()
+
+
+def test_a_demo_that_never_got_to_work_has_nothing_to_sum_up():
+    run, _, _, _ = demo()
+    assert run.summary() == []
+    run.run_live(1)
+    assert len(run.summary()) == 2
 
 
 # --- the summary ----------------------------------------------------------------------------
