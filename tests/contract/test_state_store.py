@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -364,6 +365,23 @@ def test_a_record_altered_in_the_file_breaks_the_chain(tmp_path: Path) -> None:
     db.close()
     verdict = check_chain(store.audit_rows(after_id=0, limit=9))
     assert (verdict.is_allowed, verdict.reason) == (False, "record 2 was altered")
+    store.close()
+
+
+def test_readers_in_other_threads_see_whole_effects(tmp_path: Path) -> None:
+    store = SqliteStateStore(tmp_path / "state.db")
+
+    def read(_: int) -> bool:
+        mark = store.high_water()[0]
+        n_incidents = len(store.incidents((), limit=1000))
+        n_actions = len(store.due_actions(limit=1000))
+        return mark <= n_incidents <= n_actions  # each read is later than the one before
+
+    with ThreadPoolExecutor(2) as readers, ThreadPoolExecutor(1) as writer:
+        written = writer.map(lambda seq: store.apply([effect(seq, 0)]), range(1, 101))
+        assert all(readers.map(read, range(100)))
+        list(written)
+    assert store.high_water() == (100, 0)
     store.close()
 
 
