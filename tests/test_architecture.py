@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[Unit, ...], ...] = (
     (("aiops.app",),),
     (("aiops.warm",),),
     (("aiops.serve",), ("aiops.evaluate",)),
-    (("aiops.reader",), ("aiops.background",)),
+    (("aiops.reader",), ("aiops.background",), ("aiops.recovery",), ("aiops.self_metrics",)),
     (("aiops.engine",),),
     (("aiops.pipeline",),),
     (("aiops.dataplane",),),
@@ -43,6 +43,7 @@ LAYERS: tuple[tuple[Unit, ...], ...] = (
         ("aiops.journal",),
         ("aiops.store",),
         ("aiops.installation",),
+        ("aiops.progress",),
     ),
     (
         ("aiops.wire",),
