@@ -32,6 +32,9 @@ class ServerConfig(Section):
     body_bytes_max: int = Field(
         32 * MIB, ge=1024, le=1024 * MIB, description="largest request body as sent"
     )
+    body_bytes_in_flight_max: int = Field(
+        256 * MIB, ge=1024, le=1024 * 1024 * MIB, description="request bodies in memory at once"
+    )
     drain_timeout_s: float = Field(
         8.0, ge=0.1, le=300, description="time in-flight requests get at shutdown"
     )
@@ -116,8 +119,9 @@ class RiverRule(Section):
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$", description="detector name in results")
     match: str = Field(description='series selector, for example {job="node"}')
     detector: str = Field(
-        description="dotted path, for example river.anomaly.HalfSpaceTrees",
-        pattern=r"^river(\.[A-Za-z_]\w*)+$",
+        description="dotted path or pipeline, for example "
+        "river.preprocessing.MinMaxScaler | river.anomaly.HalfSpaceTrees",
+        pattern=r"^river(\.[A-Za-z_]\w*)+( \| river(\.[A-Za-z_]\w*)+)*$",
     )
     params: dict[str, int | float | str | bool] = Field(
         default_factory=dict, description="constructor arguments"

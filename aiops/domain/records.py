@@ -58,9 +58,10 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Evict:
-    """Series to forget, unless they came back before this record."""
+    """Series to forget, unless they were seen again since `idle_before_ms`."""
 
     fingerprints: tuple[int, ...]
+    idle_before_ms: int
 
 
 Body = SampleBatch | MetadataBatch | AlertBatch | Command | ActionOutcome | Tick | Evict

@@ -9,6 +9,7 @@ U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 F64 = npt.NDArray[np.float64]
+U8 = npt.NDArray[np.uint8]
 
 STALE_BITS = 0x7FF0000000000002
 """The staleness marker (prometheus model/value/value.go); compare as uint64, never as float."""

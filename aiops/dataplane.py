@@ -1,0 +1,326 @@
+"""The data plane: one batch of samples through series, detectors and memory, as columns.
+
+The core half of the pipeline that owns every per-series array. It has one writer, the engine, and
+is deterministic: the same batches in the same order leave the same bits.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from aiops.config import Config
+from aiops.detect.banks.river_bank import RiverBank
+from aiops.detect.banks.seasonal import SeasonalBank
+from aiops.detect.columns import ScoreColumns
+from aiops.detect.episodes import EpisodeEvent, Episodes
+from aiops.domain.anomaly import Anomaly, AnomalyChange, AnomalyEvent
+from aiops.domain.matchers import match_all
+from aiops.domain.records import Evict, MetadataBatch
+from aiops.domain.samples import I32, I64, SampleBatch
+from aiops.domain.selector import parse_selector
+from aiops.series.kernels import intake
+from aiops.series.kernels.intake import k_intake_prepare
+from aiops.series.table import SeriesTable
+from aiops.store.head import Head, JudgedRows, SealedBlock, SealedGroup
+from aiops.store.kernels.head import BASE_TS, GROUP_SLOTS
+
+BATCH_ROWS_MAX = 32_768
+"""Chosen: rows worked on at once; the columns between the stages then stay in the L2 cache."""
+
+RIVER_ROWS_MAX = 4000
+"""Chosen: at 25 us a row River then holds the engine at most 100 ms a batch; the rest is shed."""
+
+SLOTS_MIN = 1024
+DAY_MS = 86_400_000
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch brought about: changes of anomalies, and rows that left memory."""
+
+    events: list[AnomalyEvent] = field(default_factory=list)
+    sealed: list[SealedBlock] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _RiverWatch:
+    """A River bank with its own episodes and output columns."""
+
+    bank: RiverBank
+    episodes: Episodes
+    out: ScoreColumns
+    watched: npt.NDArray[np.bool_]
+
+
+class DataPlane:
+    """Series table, detector banks and newest rows behind one door.
+
+    Parameters
+    ----------
+    config
+        Bounds and detector settings.
+    """
+
+    def __init__(self, config: Config) -> None:
+        detect = config.detect
+        self.table = SeriesTable([parse_selector(text) for text in detect.ignore])
+        capacity = self.table.capacity
+        self.bank = SeasonalBank(detect, capacity)
+        self.episodes = Episodes(detect, capacity, SeasonalBank.name)
+        self.head = Head(config.store.chunk_rows)
+        self.counts = np.zeros(intake.COUNTS_SIZE, np.int64)
+        """Rows by fate since start; indices in `series.kernels.intake`."""
+        self._named_days: dict[int, int] = {}
+        self._out = ScoreColumns.allocate(BATCH_ROWS_MAX)
+        self._scratch = _Scratch.allocate(BATCH_ROWS_MAX)
+        self._river = [
+            (parse_selector(rule.match), _river_watch(config, index))
+            for index, rule in enumerate(detect.river)
+        ]
+
+    def take(self, batch: SampleBatch, now_ms: int) -> Outcome:
+        """Run a batch through every stage."""
+        outcome = Outcome()
+        if batch.new_blocks:
+            self._admit(batch, now_ms)
+        for start in range(0, len(batch), BATCH_ROWS_MAX):
+            part = slice(start, start + BATCH_ROWS_MAX)
+            rows = self._prepare(batch, part, now_ms)
+            self._judge(rows, outcome)
+            self._remember(rows, outcome)
+        return outcome
+
+    def learn_metadata(self, batch: MetadataBatch, now_ms: int) -> Outcome:
+        """Take over family types; series of another kind start to learn anew."""
+        outcome = Outcome()
+        changed = self.table.learn_metadata(batch.entries)
+        if len(changed):
+            self._seal_groups(changed, outcome)
+            self._reset_detectors(changed, outcome, now_ms)
+        return outcome
+
+    def evict(self, order: Evict, now_ms: int) -> Outcome:
+        """Forget series: seal their rows, close their anomalies, free their slots."""
+        outcome = Outcome()
+        fingerprints = np.array(order.fingerprints, np.uint64)
+        slot_values = np.empty(len(fingerprints), np.uint64)
+        self.table.find(fingerprints, slot_values)
+        live = slot_values[slot_values < np.uint64(self.table.n_slots)].astype(np.int32)
+        idle: I32 = np.unique(live[self.table.seen_ms[live] < order.idle_before_ms])
+        self._seal_groups(idle, outcome)
+        self._reset_detectors(idle, outcome, now_ms)
+        self.table.evict(order.fingerprints, order.idle_before_ms)
+        self.head.forget(idle)
+        return outcome
+
+    def state(self) -> Arrays:
+        """Return all arrays of a snapshot, as live views; label blocks as bytes with lengths."""
+        n = self.table.n_slots
+        blocks = [self.table.index.block(slot) for slot in range(n)]
+        arrays: Arrays = {
+            "labels.blocks": np.frombuffer(b"".join(blocks), np.uint8),
+            "labels.lengths": np.array([len(block) for block in blocks], np.int32),
+            **self.table.state(),
+            **self.head.state(n),
+        }
+        for part in (self.bank, self.episodes):
+            for name, array in part.state().items():
+                arrays[name] = array[:n] if len(array) == self.table.capacity else array
+        return arrays
+
+    def restore(
+        self, arrays: Mapping[str, npt.NDArray[np.generic]], metadata: MetadataBatch
+    ) -> None:
+        """Take over a snapshot into this fresh data plane."""
+        lengths = arrays["labels.lengths"].tolist()
+        text = arrays["labels.blocks"].tobytes()
+        ends = np.cumsum(lengths).tolist()
+        blocks = [text[end - size : end] for end, size in zip(ends, lengths, strict=True)]
+        self.table.restore(arrays, blocks, metadata.entries)
+        self._grow()
+        n = self.table.n_slots
+        self.bank.restore(arrays, n)
+        self.episodes.restore(arrays, n)
+        self.head.restore(arrays)
+        for matchers, watch in self._river:
+            slots = self.table.index.select((matchers,))
+            watch.watched[slots] = True
+
+    def _admit(self, batch: SampleBatch, now_ms: int) -> None:
+        slots = self.table.add(batch.new_fingerprints, batch.new_blocks, now_ms)
+        self._grow()
+        for group in np.unique(slots // GROUP_SLOTS).tolist():
+            self._named_days.pop(group, None)
+        for matchers, watch in self._river:
+            for slot in slots.tolist():
+                watch.watched[slot] = match_all(matchers, self.table.labels(slot))
+
+    def _grow(self) -> None:
+        capacity = self.table.capacity
+        self.bank.grow(capacity)
+        self.episodes.grow(capacity)
+        self.head.grow(capacity)
+        for _, watch in self._river:
+            watch.bank.grow(capacity)
+            watch.episodes.grow(capacity)
+            if capacity > len(watch.watched):
+                grown = np.zeros(capacity, np.bool_)
+                grown[: len(watch.watched)] = watch.watched
+                watch.watched = grown
+
+    def _prepare(self, batch: SampleBatch, part: slice, now_ms: int) -> "_Scratch":
+        scratch = self._scratch
+        fingerprints = batch.fingerprints[part]
+        slot_values = scratch.slot_values[: len(fingerprints)]
+        self.table.find(fingerprints, slot_values)
+        k_intake_prepare(
+            slot_values,
+            batch.ts_ms[part],
+            batch.values[part].view(np.uint64),
+            self.table.track,
+            scratch.slots,
+            scratch.ts_ms,
+            scratch.bits,
+            scratch.features,
+            scratch.flags,
+            scratch.counts,
+        )
+        self.counts += scratch.counts
+        scratch.n_rows = int(scratch.counts[intake.N_KEPT])
+        self.table.seen_ms[scratch.slots[: scratch.n_rows]] = now_ms
+        return scratch
+
+    def _judge(self, rows: "_Scratch", outcome: Outcome) -> None:
+        n = rows.n_rows
+        slots, ts_ms, features = rows.slots[:n], rows.ts_ms[:n], rows.features[:n]
+        rows.in_anomaly[:n] = 0
+        self.bank.score_learn(slots, ts_ms, features, self._out)
+        events = self.episodes.step(slots, ts_ms, features, self._out, rows.in_anomaly)
+        self._note(events, SeasonalBank.name, outcome)
+        for _, watch in self._river:
+            self._judge_by_river(watch, rows, outcome)
+        if rows.counts[intake.N_STALE]:
+            ended = rows.flags[:n] == 2
+            self._close(slots[ended], int(ts_ms[ended].max()), outcome)
+
+    def _judge_by_river(self, watch: _RiverWatch, rows: "_Scratch", outcome: Outcome) -> None:
+        picked = np.flatnonzero(watch.watched[rows.slots[: rows.n_rows]])
+        if len(picked) == 0:
+            return
+        slots, ts_ms, features = rows.slots[picked], rows.ts_ms[picked], rows.features[picked]
+        in_anomaly = rows.in_anomaly[picked]
+        watch.bank.score_learn(slots, ts_ms, features, watch.out, rows_max=RIVER_ROWS_MAX)
+        events = watch.episodes.step(slots, ts_ms, features, watch.out, in_anomaly)
+        rows.in_anomaly[picked] = in_anomaly
+        self._note(events, watch.bank.name, outcome)
+
+    def _remember(self, rows: "_Scratch", outcome: Outcome) -> None:
+        n = rows.n_rows
+        judged = JudgedRows(
+            rows.slots[:n],
+            rows.ts_ms[:n],
+            rows.bits[:n],
+            rows.features[:n],
+            self._out.scores[:n],
+            self._out.expected[:n],
+            self._out.half[:n],
+            rows.in_anomaly[:n],
+        )
+        for sealed in self.head.append(judged):
+            outcome.sealed.append(self._identified(sealed))
+
+    def _seal_groups(self, slots: I32, outcome: Outcome) -> None:
+        for group in np.unique(slots // GROUP_SLOTS).tolist():
+            sealed = self.head.seal(group)
+            if len(sealed.rows):
+                outcome.sealed.append(self._identified(sealed))
+
+    def _identified(self, sealed: SealedGroup) -> SealedBlock:
+        first = sealed.group * GROUP_SLOTS
+        members = range(first, min(first + GROUP_SLOTS, self.table.n_slots))
+        fingerprints = np.zeros(GROUP_SLOTS, np.uint64)
+        fingerprints[: len(members)] = self.table.fingerprints[members.start : members.stop]
+        kinds = np.zeros(GROUP_SLOTS, np.int64)
+        kinds[: len(members)] = self.table.track[members.start : members.stop, intake.KIND]
+        labels: tuple[bytes, ...] = ()
+        day = int(sealed.meta[:, BASE_TS].max()) // DAY_MS
+        if self._named_days.get(sealed.group) != day:
+            self._named_days[sealed.group] = day
+            labels = tuple(self.table.index.block(slot) for slot in members)
+        return SealedBlock(sealed, fingerprints, kinds, labels)
+
+    def _reset_detectors(self, slots: I32, outcome: Outcome, now_ms: int) -> None:
+        self._close(slots, now_ms, outcome)
+        self.bank.reset(slots)
+        self.episodes.reset(slots)
+        for _, watch in self._river:
+            watch.bank.reset(slots)
+            watch.episodes.reset(slots)
+            watch.watched[slots] = False
+
+    def _close(self, slots: I32, now_ms: int, outcome: Outcome) -> None:
+        self._note(self.episodes.close_stale(slots, now_ms), SeasonalBank.name, outcome)
+        for _, watch in self._river:
+            self._note(watch.episodes.close_stale(slots, now_ms), watch.bank.name, outcome)
+
+    def _note(self, events: Sequence[EpisodeEvent], detector: str, outcome: Outcome) -> None:
+        for event in events:
+            fingerprint = int(self.table.fingerprints[event.slot])
+            anomaly = Anomaly(
+                anomaly_id=f"{fingerprint:016x}-{detector}-{event.onset_ms}",
+                fingerprint=fingerprint,
+                labels=self.table.labels(event.slot),
+                detector=detector,
+                onset_ms=event.onset_ms,
+                peak_ms=event.peak_ms,
+                end_ms=event.end_ms if event.change is AnomalyChange.CLOSED else 0,
+                score=event.score,
+                value=event.value,
+                expected=event.expected,
+                lower=event.lower,
+                upper=event.upper,
+            )
+            outcome.events.append(AnomalyEvent(event.change, anomaly))
+
+
+@dataclass(slots=True)
+class _Scratch:
+    """Columns between the stages, allocated once; valid until the next batch."""
+
+    slot_values: npt.NDArray[np.uint64]
+    slots: I32
+    ts_ms: I64
+    bits: npt.NDArray[np.uint64]
+    features: npt.NDArray[np.float64]
+    flags: npt.NDArray[np.uint8]
+    in_anomaly: npt.NDArray[np.uint8]
+    counts: I64
+    n_rows: int = 0
+
+    @classmethod
+    def allocate(cls, n: int) -> "_Scratch":
+        """Return columns for up to `n` rows."""
+        return cls(
+            np.empty(n, np.uint64),
+            np.empty(n, np.int32),
+            np.empty(n, np.int64),
+            np.empty(n, np.uint64),
+            np.empty(n),
+            np.empty(n, np.uint8),
+            np.zeros(n, np.uint8),
+            np.zeros(intake.COUNTS_SIZE, np.int64),
+        )
+
+
+def _river_watch(config: Config, index: int) -> _RiverWatch:
+    rule = config.detect.river[index]
+    return _RiverWatch(
+        RiverBank(rule, config.detect, SLOTS_MIN),
+        Episodes(config.detect, SLOTS_MIN, rule.name),
+        ScoreColumns.allocate(BATCH_ROWS_MAX),
+        np.zeros(SLOTS_MIN, np.bool_),
+    )

@@ -1,0 +1,1 @@
+"""Numba kernels over series state; nothing but kernels and their signatures."""

@@ -1,0 +1,1 @@
+"""Numba kernels over stored rows; nothing but kernels and their signatures."""

@@ -1,0 +1,205 @@
+"""Writes sealed groups into day files from its own thread, and keeps them readable meanwhile."""
+
+import itertools
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from aiops.errors import StoreError
+from aiops.store.chunks import encode_block
+from aiops.store.day_files import day_of, drop_days_before, open_for_writing
+from aiops.store.head import SealedBlock
+from aiops.store.kernels.head import GROUP_SLOTS
+from aiops.telemetry import log_event
+
+_LOG = logging.getLogger(__name__)
+
+PENDING_MAX = 4096
+"""Chosen: groups waiting for the disk, about 30 KiB each; beyond, the engine waits."""
+
+_BATCH_MAX = 64
+_RETRY_S = 1.0
+_OPEN_DAYS_MAX = 3
+_CACHE_KIB = 2048
+
+
+class SampleStore:
+    """Day files of sealed rows; one writer thread, every block written at most once a key.
+
+    Parameters
+    ----------
+    directory
+        Where `samples-DAY.db` files live.
+    retention_days
+        Whole days kept; older files are deleted.
+    registry
+        Takes the store's own metrics.
+    """
+
+    def __init__(
+        self, directory: Path, *, retention_days: int, registry: CollectorRegistry
+    ) -> None:
+        self._directory = directory
+        self._retention_days = retention_days
+        self._connections: dict[int, sqlite3.Connection] = {}
+        self._catalogued: dict[int, set[int]] = {}
+        self._pending: deque[SealedBlock] = deque()
+        self._changed = threading.Condition()
+        self._is_closing = False
+        self._syncs_wanted = 0
+        self._syncs_done = 0
+        self._first_kept = 0
+        self._pruned_to = 0
+        self._thread = threading.Thread(target=self._run, name="sample-writer", daemon=True)
+        self._rows = Counter("aiops_store_rows_total", "Rows sealed to disk", registry=registry)
+        self._bytes = Counter(
+            "aiops_store_bytes_total", "Bytes of blocks written", registry=registry
+        )
+        self._errors = Counter("aiops_store_errors_total", "Failed writes", registry=registry)
+        pending = Gauge("aiops_store_pending_groups", "Groups waiting for disk", registry=registry)
+        pending.set_function(lambda: len(self._pending))
+        self.is_healthy = True
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def put(self, blocks: Sequence[SealedBlock]) -> None:
+        """Hand blocks over; waits while the disk is too far behind (engine thread only)."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._pending) < PENDING_MAX or self._is_closing)
+            self._pending.extend(blocks)
+            self._changed.notify_all()
+
+    def pending(self) -> list[SealedBlock]:
+        """Return the blocks not yet in a day file."""
+        with self._changed:
+            return list(self._pending)
+
+    def has_pending(self) -> bool:
+        """Tell whether any block is not yet in a day file."""
+        return bool(self._pending)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all is written and survives a power cut; tell whether it is so."""
+        with self._changed:
+            self._syncs_wanted += 1
+            wanted = self._syncs_wanted
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._syncs_done >= wanted, timeout_s)
+
+    def prune(self, now_ms: int) -> None:
+        """Have days beyond retention deleted."""
+        with self._changed:
+            self._first_kept = day_of(now_ms) - self._retention_days
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Write what waits as far as the disk lets us, then stop."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._has_work)
+                batch = list(itertools.islice(self._pending, _BATCH_MAX))
+                is_last = len(batch) == len(self._pending)
+                wanted = self._syncs_wanted if is_last else self._syncs_done
+            is_done = self._attempt(lambda: self._work(batch, wanted))  # noqa: B023  # runs at once
+            with self._changed:
+                if is_done:
+                    for _ in batch:
+                        self._pending.popleft()
+                    self._syncs_done = wanted
+                    self._changed.notify_all()
+                elif not self._is_closing:
+                    self._changed.wait_for(lambda: self._is_closing, _RETRY_S)
+                # Closing with a broken disk: the journal still has these rows.
+                if self._is_closing and (not is_done or not self._pending):
+                    break
+        for day in list(self._connections):
+            self._close_day(day)
+
+    def _has_work(self) -> bool:
+        is_behind = self._syncs_wanted > self._syncs_done or self._first_kept > self._pruned_to
+        return bool(self._pending) or is_behind or self._is_closing
+
+    def _attempt(self, work: Callable[[], None]) -> bool:
+        try:
+            work()
+        except (sqlite3.Error, StoreError, OSError) as error:
+            self._errors.inc()
+            if self.is_healthy:
+                log_event(_LOG, logging.ERROR, "store.write_failed", error=str(error))
+            self.is_healthy = False
+            return False
+        if not self.is_healthy:
+            log_event(_LOG, logging.INFO, "store.recovered")
+        self.is_healthy = True
+        return True
+
+    def _work(self, batch: list[SealedBlock], syncs_wanted: int) -> None:
+        self._write(batch)
+        if syncs_wanted > self._syncs_done:
+            for connection in self._connections.values():
+                connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        if self._first_kept > self._pruned_to:
+            for day in [day for day in self._connections if day < self._first_kept]:
+                self._close_day(day)
+            drop_days_before(self._directory, self._first_kept)
+            self._pruned_to = self._first_kept
+
+    def _write(self, batch: list[SealedBlock]) -> None:
+        by_day: dict[int, list[SealedBlock]] = {}
+        for block in batch:
+            by_day.setdefault(day_of(block.span_ms[1]), []).append(block)
+        for day, blocks in by_day.items():
+            rows = [
+                (b.sealed.key, *b.span_ms, encode_block(b.sealed, b.fingerprints, b.kinds))
+                for b in blocks
+            ]
+            connection = self._connection(day)
+            newcomers = self._newcomers(day, blocks)
+            connection.execute("BEGIN")
+            try:
+                connection.executemany("INSERT OR REPLACE INTO chunks VALUES(?,?,?,?)", rows)
+                connection.executemany("INSERT OR REPLACE INTO series VALUES(?,?,?)", newcomers)
+                connection.execute("COMMIT")
+            except sqlite3.Error:
+                connection.rollback()
+                raise
+            self._catalogued[day].update(fingerprint for fingerprint, _, _ in newcomers)
+            self._bytes.inc(sum(len(row[3]) for row in rows))
+        self._rows.inc(sum(len(block.sealed.rows) for block in batch))
+
+    def _newcomers(self, day: int, batch: list[SealedBlock]) -> list[tuple[int, int, bytes]]:
+        """Return catalogue rows of series that have no row in this day's file yet."""
+        known = self._catalogued.setdefault(day, set())
+        rows = []
+        for block in batch:
+            signed = block.fingerprints.view("int64").tolist()
+            for member, labels in enumerate(block.labels):
+                if labels and signed[member] not in known:
+                    slot = block.sealed.group * GROUP_SLOTS + member
+                    rows.append((signed[member], slot, labels))
+        return rows
+
+    def _connection(self, day: int) -> sqlite3.Connection:
+        if day not in self._connections:
+            if len(self._connections) >= _OPEN_DAYS_MAX:
+                self._close_day(min(self._connections))
+            self._connections[day] = open_for_writing(self._directory, day)
+            self._connections[day].execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        return self._connections[day]
+
+    def _close_day(self, day: int) -> None:
+        self._connections.pop(day).close()
+        self._catalogued.pop(day, None)

@@ -1,0 +1,1 @@
+"""Numba kernels that walk protocol bytes; nothing but kernels and their signatures."""
