@@ -133,8 +133,8 @@ class Demo:
         for ts_ms in times_ms:
             columns = self._fleet.metrics_at(ts_ms)
             bodies.append(self._encoder.encode(ts_ms, columns.values))
-            self._n_samples += len(columns.values)
         self._parts.client.push(b"".join(bodies))
+        self._n_samples += len(bodies) * len(self._fleet.blocks)
 
     def _step(self, ts_ms: int, schedule: FaultSchedule) -> None:
         for fault in schedule.due(ts_ms):

@@ -75,3 +75,7 @@ def _exit_code(error: AiopsError) -> ExitCode:
     if isinstance(error, ConfigError):
         return ExitCode.USAGE
     return ExitCode.UNREACHABLE if isinstance(error, UnreachableError) else ExitCode.FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
