@@ -31,7 +31,7 @@ class TailCalibrator:
     The excess of a raw score over its running mean, in units of the mean absolute deviation, is
     ranked by the same tail as the seasonal bank's residuals. Scores beyond the threshold plus
     four mean excesses are learnt as if they were there, so that an anomaly raises the tail
-    slowly. About 3 us a score.
+    slowly. The constant that many detectors answer at first counts as one score. About 2 us.
     """
 
     def __init__(self, warmup_samples: int) -> None:
@@ -44,10 +44,11 @@ class TailCalibrator:
     def score_learn(self, raw: float) -> float:
         """Return -log10 of the probability of a score at least this high, then learn it."""
         raw = min(max(raw, -_RAW_MAX), _RAW_MAX)
-        self._n += 1
-        if self._n == 1:
+        if self._n == 0 or (self._n == 1 and raw == self._level):
+            self._n = 1
             self._level = raw
             return 0.0
+        self._n += 1
         least = 1e-9 * abs(self._level) + 1e-12
         spread = max(self._spread, least)
         unit = min(max(raw - self._level, 0.0) / spread, UNIT_MAX)

@@ -106,7 +106,7 @@ def _forecasts(series: NaiveSeries, seasonal: float) -> list[float]:
     ]
 
 
-def naive_seasonal_score(
+def naive_seasonal_score(  # noqa: PLR0912, PLR0915 - read from top to bottom, as the method is told
     series: NaiveSeries, ts_ms: int, feature: float
 ) -> tuple[float, float, float]:
     """Score, expected and half band of one sample; the series has learnt it afterwards."""
@@ -118,7 +118,7 @@ def naive_seasonal_score(
         series.born_ms = ts_ms
         series.base = series.last = series.fast = series.slow = value
         return 0.0, math.nan, math.nan
-    seasonal, left, right, part = _seasonal(series, ts_ms)
+    seasonal = _seasonal(series, ts_ms)[0]
     forecasts = _forecasts(series, seasonal)
     steady, steady_error = series.slow, series.errors[2]
     if series.is_ready and series.errors[4] < steady_error:
@@ -153,7 +153,9 @@ def naive_seasonal_score(
         score = high + 0.26 * low**3 / high**2 if low > 1 else high
         score = min(score, math.log10(series.n) + 4.5)
     is_flagged = score >= min(4.0, math.log10(series.n) + 0.8)
+    is_judged = series.n > series.warmup
     if is_flagged:
+        series.n -= 1
         _naive_hold(series, ts_ms, value, residual, shift)
         if series.hold.samples >= 240 and ts_ms - series.hold.since_ms >= 1_800_000:
             _naive_adopt(series, value, seasonal)
@@ -167,9 +169,7 @@ def naive_seasonal_score(
             naive_tail_learn(series.point_tail, unit, series.n)
             naive_tail_learn(series.shift_tail, shift, series.n)
     _naive_profile(series, ts_ms, value=steady if is_flagged else value, is_learnt=not is_flagged)
-    if series.n <= series.warmup:
-        return 0.0, math.nan, math.nan
-    return score, expected, half
+    return (score, expected, half) if is_judged else (0.0, math.nan, math.nan)
 
 
 def _naive_learn(

@@ -13,7 +13,7 @@ from aiops.detect.columns import F32
 from aiops.detect.kernels.compile import helper, kernel
 from aiops.domain.samples import F64, I32, I64
 
-# hot: samples seen, epoch ms of the first, its value (keeps the float32 profile near zero)
+# hot: samples learnt, epoch ms of the first, its value (keeps the float32 profile near zero)
 N, BORN, BASE = range(3)
 # the forecasts: last value, fast and slow level, fast and slow offset to the profile
 LAST, FAST, SLOW, OFFSET_FAST, OFFSET_SLOW = range(3, 8)
@@ -54,9 +54,8 @@ RATE_PROFILE = 0.29  # a bin moves 25 % of its way a day: -ln(0.75)
 RATE_PROFILE_FIRST = 3.0  # during the first day a bin comes within exp(-3) of its mean
 FREE_SAMPLES = 20.0  # until then residuals are measured with an unripe scale, and not ranked
 
-FLOOR_STEADY = 0.05  # least scale: as part of the steady forecast's error (chosen),
-FLOOR_LEVEL = 1e-9  # of its level (above float dust, below any real change),
-FLOOR_ZERO = 1e-12  # and at level zero
+# least scale: share of the steady forecast's error (chosen), of its level, and at level zero
+FLOOR_STEADY, FLOOR_LEVEL, FLOOR_ZERO = 0.05, 1e-9, 1e-12
 
 TAIL_Q = 0.02  # share of samples beyond the tail threshold (chosen: 1 in 50 is soon learnt)
 TAIL_BASE = 1.6989700043360187  # -log10(TAIL_Q)
@@ -347,6 +346,7 @@ def _score_learn_one(
     score = _score(row, unit, shift) if n > warmup else 0.0
     is_flagged = _is_flagged(score, n)
     if is_flagged:
+        row[N] = n - 1.0  # what is not learnt supports no higher score
         _hold(row, cold, ts_ms, value, residual, shift)
         if cold[HELD] >= HOLD_SAMPLES and float(ts_ms) - cold[SINCE] >= HOLD_MS:
             _adopt(row, cold, value, seasonal)

@@ -13,6 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from series_data import NULLS, START_MS, times
+
+from aiops.config import DetectConfig
+from aiops.detect.banks.seasonal import SeasonalBank
+from aiops.detect.columns import ScoreColumns
+from aiops.detect.episodes import Episodes
+from aiops.detect.kernels.seasonal import k_tail_learn, k_tail_score
 from tests.naive.detect import (
     NaiveEpisode,
     NaiveSeries,
@@ -22,12 +28,6 @@ from tests.naive.detect import (
     naive_tail_learn,
     naive_tail_score,
 )
-
-from aiops.config import DetectConfig
-from aiops.detect.banks.seasonal import SeasonalBank
-from aiops.detect.columns import ScoreColumns
-from aiops.detect.episodes import Episodes
-from aiops.detect.kernels.seasonal import k_tail_learn, k_tail_score
 
 IS_COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 N_LONG = 6000 if IS_COMPILED else 800
@@ -61,7 +61,9 @@ def compare(values, ts_ms, warmup=60):
     out = ScoreColumns.allocate(len(values))
     bank.score_learn(np.zeros(len(values), np.int32), ts_ms, values, out)
     series = NaiveSeries(warmup=warmup)
-    rows = [naive_seasonal_score(series, int(t), float(v)) for t, v in zip(ts_ms, values)]
+    rows = [
+        naive_seasonal_score(series, int(t), float(v)) for t, v in zip(ts_ms, values, strict=True)
+    ]
     expected = np.array(rows).reshape(-1, 3)
     columns = np.stack([out.scores, out.expected, out.half], axis=1)[: len(values)]
     np.testing.assert_allclose(columns, expected, rtol=1e-9, atol=1e-9)
@@ -115,6 +117,11 @@ def episode_rows(seed, n, n_slots):
     return slots, times(n), out
 
 
+def peak_of(event):
+    band = (event.expected, event.lower, event.upper)
+    return (event.score, event.peak_ms, event.value, *band)
+
+
 @pytest.mark.parametrize("n", [0, 1, 3000])
 @pytest.mark.parametrize("open_samples", [1, 3])
 def test_episodes_step_equals_its_twin(n, open_samples):
@@ -133,11 +140,7 @@ def test_episodes_step_equals_its_twin(n, open_samples):
         open_samples=open_samples,
         close_samples=4,
     )
-    told = [
-        (str(e.change), e.slot, e.onset_ms, e.end_ms, e.score, e.peak_ms)
-        + (e.value, e.expected, e.lower, e.upper)
-        for e in events
-    ]
+    told = [(str(e.change), e.slot, e.onset_ms, e.end_ms, *peak_of(e)) for e in events]
     assert told == twin_events
     assert mask.tolist() == twin_mask
     assert machine.open_now == sum(e.phase == "open" for e in episodes.values())
