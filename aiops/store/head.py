@@ -1,4 +1,4 @@
-"""The newest rows of every series in memory, until a group of sixteen is sealed together."""
+"""The newest rows of every series in memory, until a group of neighbours is sealed together."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ _STAGGER = 61
 
 @dataclass(frozen=True, slots=True)
 class SealedGroup:
-    """The rows of sixteen neighbouring slots, ready to be compressed.
+    """The rows of neighbouring slots, ready to be compressed.
 
-    `meta` is int64[16, 4] as `k_head_take` gives it, `rows` uint64[n, 2] slot after slot. `seal`
+    `meta` is int64[GROUP_SLOTS, 4] as `k_head_take` gives it, `rows` uint64[n, 2] slot after slot. `seal`
     numbers the seals of a group: with `group` it names the block, the same on every replay.
     """
 
@@ -42,7 +42,7 @@ class SealedGroup:
 
 @dataclass(frozen=True, slots=True)
 class SealedBlock:
-    """A sealed group with the identity of its sixteen members, as the store keeps it.
+    """A sealed group with the identity of its members, as the store keeps it.
 
     `labels` has the canonical label block of the members, empty where they were told before.
     """
