@@ -74,6 +74,7 @@ class NaiveSeries:
     point_tail: NaiveTail = field(default_factory=NaiveTail)
     shift_tail: NaiveTail = field(default_factory=NaiveTail)
     run: int = 0
+    was_beyond: bool = False
     is_ready: bool = False
     profile: list[float] = field(default_factory=lambda: [0.0] * 96)
     hold: NaiveHold = field(default_factory=NaiveHold)
@@ -145,14 +146,17 @@ def naive_seasonal_score(  # noqa: PLR0912, PLR0915 - read from top to bottom, a
     shift_size = max(series.shift_size, 0.16 * scale) + 5 / series.n * steady_error
     shift = min(abs(series.shift) / (shift_size + 1e-300), 1e6)
     half = scale * (series.point_tail.threshold + math.log(20) * series.point_tail.excess)
-    score = 0.0
+    is_beyond = unit > series.point_tail.threshold
+    is_first_beyond = is_beyond and not series.was_beyond
+    series.was_beyond = is_beyond
+    score, is_flagged = 0.0, False
     if series.n > series.warmup:
         point = naive_tail_score(series.point_tail, unit)
         drift = naive_tail_score(series.shift_tail, shift)
         high, low = max(point, drift), min(point, drift)
         score = high + 0.26 * low**3 / high**2 if low > 1 else high
         score = min(score, math.log10(series.n) + 4.5)
-    is_flagged = score >= min(4.0, math.log10(series.n) + 0.8)
+        is_flagged = score >= min(4.0, math.log10(series.n) + 0.8) or drift >= 3.5
     is_judged = series.n > series.warmup
     if is_flagged:
         series.n -= 1
@@ -166,7 +170,8 @@ def naive_seasonal_score(  # noqa: PLR0912, PLR0915 - read from top to bottom, a
                 _naive_release(series, ts_ms, floor)
         _naive_learn(series, value, seasonal, residual, floor)
         if series.n > 20:
-            naive_tail_learn(series.point_tail, unit, series.n)
+            if is_first_beyond or not is_beyond:
+                naive_tail_learn(series.point_tail, unit, series.n)
             naive_tail_learn(series.shift_tail, shift, series.n)
     _naive_profile(series, ts_ms, value=steady if is_flagged else value, is_learnt=not is_flagged)
     return (score, expected, half) if is_judged else (0.0, math.nan, math.nan)
@@ -251,11 +256,11 @@ def _naive_adopt(series: NaiveSeries, value: float, seasonal: float) -> None:
 def _naive_release(series: NaiveSeries, ts_ms: int, floor: float) -> None:
     hold = series.hold
     if hold.samples > 2:
-        if ts_ms - series.ended_ms > DAY_MS:
+        if ts_ms - series.ended_ms > 3_600_000:
             series.returns = 0
         series.ended_ms = ts_ms
         series.returns += 1
-        if series.returns <= 6:
+        if series.returns <= 10:
             return
     for k in range(5):
         series.errors[k] += max(0.005, 1 / series.n) * max(hold.peak - series.errors[k], 0.0)

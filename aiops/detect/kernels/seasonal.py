@@ -21,13 +21,13 @@ ERROR = 8  # recent absolute errors of these five: columns 8 to 12
 # mean absolute residual, slow and fast; smoothed residual and its mean absolute value
 SCALE, SCALE_FAST, SHIFT, SHIFT_SIZE = range(13, 17)
 POINT_TAIL, SHIFT_TAIL = 17, 20  # three columns: threshold, mean excess, mean squared excess
-# flagged samples nearly in a row, above 0 the baseline is held; 1 after the first day
-RUN, READY, HOT_SIZE = 23, 24, 25
+# flagged samples nearly in a row (> 0: baseline held); 1 after day one; 1 after a large residual
+RUN, READY, BEYOND, HOT_SIZE = 23, 24, 25, 26
 
 # cold: epoch ms at which the hold began, flagged samples, level and mean deviation of these
 SINCE, HELD, HELD_LEVEL, HELD_SPREAD = range(4)
 PEAK, SHIFT_PEAK = 4, 5  # largest residual held, and largest shift in units of its scale
-ENDED, RETURNS = 6, 7  # end of the hold before; holds in succession, never a day apart
+ENDED, RETURNS = 6, 7  # end of the hold before; holds in succession, never an hour apart
 COLD_SIZE = 8
 
 DAY_MS = 86_400_000
@@ -67,12 +67,12 @@ BAND = 2.995732273553991  # ln(0.02 / 0.001): the band holds all but one sample 
 CAP = 4.5  # decades a score may exceed log10(n): what n samples and a fitted tail support
 
 HOLD_SCORE = 4.0  # chosen: one false hold in 10,000 samples, over with the next sample
+HOLD_SHIFT = 3.5  # chosen: shifts come 1 / RATE_SHIFT samples at a time, so less is as rare
 HOLD_YOUNG = 0.8  # log10(n) + this if less: a young series would learn a fault too soon
 HOLD_LEAST = 2.1  # no warm-up is shorter than 20 samples
-HOLD_SAMPLES = 240.0  # a lasting shift is adopted after so many held samples
-HOLD_MS = 1_800_000.0  # and this time
+HOLD_SAMPLES, HOLD_MS = 240.0, 1_800_000.0  # a lasting shift is adopted after both
 ISOLATED = 2.0  # so few held samples were noise, and are learnt in full
-REPEATS = 6.0  # chosen: what came back so often, never a day apart, is the series' habit
+RETURNS_MAX, RETURN_MS = 10.0, 3_600_000.0  # chosen: so often, never so long apart: a habit
 
 
 @kernel("f8(f8[::1], i8, f8)")
@@ -164,23 +164,20 @@ def _aged(row: F64, cold: F64, scale: float, steady_error: float) -> float:
 
 
 @helper
-def _score(row: F64, unit: float, shift: float) -> float:
-    """Return one score for residual and shift: about the root of their scores' cubes' sum."""
+def _score(row: F64, unit: float, shift: float) -> tuple[float, bool]:
+    """Return about the cube root of the sum of both scores' cubes, and if that is flagged."""
+    n = row[N]
     point = k_tail_score(row, POINT_TAIL, unit)
     drift = k_tail_score(row, SHIFT_TAIL, shift)
     high, low = max(point, drift), min(point, drift)
     if low > 1.0:
         high += 0.26 * low * (low / high) * (low / high)
     if high > CAP:
-        high = min(high, math.log10(row[N]) + CAP)
-    return high
-
-
-@helper
-def _is_flagged(score: float, n: float) -> bool:
-    if score >= HOLD_SCORE or score < HOLD_LEAST:
-        return score >= HOLD_SCORE
-    return score >= math.log10(n) + HOLD_YOUNG
+        high = min(high, math.log10(n) + CAP)
+    is_flagged = high >= HOLD_SCORE or drift >= HOLD_SHIFT
+    if high >= HOLD_LEAST and not is_flagged:
+        is_flagged = high >= math.log10(n) + HOLD_YOUNG
+    return high, is_flagged
 
 
 @helper
@@ -213,10 +210,12 @@ def _learn(row: F64, value: float, seasonal: float, residual: float, floor: floa
 
 
 @helper
-def _learn_tails(row: F64, unit: float, shift: float) -> None:
+def _learn_tails(row: F64, unit: float, shift: float, was_beyond: bool) -> None:
+    """Learn both streams; of residuals beyond the threshold in a row only the first."""
     n = row[N]
     if n > FREE_SAMPLES:
-        k_tail_learn(row, POINT_TAIL, unit, n)
+        if not (was_beyond and unit > row[POINT_TAIL]):
+            k_tail_learn(row, POINT_TAIL, unit, n)
         k_tail_learn(row, SHIFT_TAIL, shift, n)
 
 
@@ -285,11 +284,11 @@ def _adopt(row: F64, cold: F64, value: float, seasonal: float) -> None:
 def _release(row: F64, cold: F64, ts_ms: int, floor: float) -> None:
     """End a hold: what was isolated or keeps coming back is learnt, a fault is not."""
     if cold[HELD] > ISOLATED:
-        if float(ts_ms) - cold[ENDED] > DAY_MS:
+        if float(ts_ms) - cold[ENDED] > RETURN_MS:
             cold[RETURNS] = 0.0
         cold[ENDED] = float(ts_ms)
         cold[RETURNS] += 1.0
-        if cold[RETURNS] <= REPEATS:
+        if cold[RETURNS] <= RETURNS_MAX:
             return
     n, peak = row[N], cold[PEAK]
     for column in range(ERROR, SCALE):
@@ -343,8 +342,9 @@ def _score_learn_one(
     rate = RATE_SHIFT_BACK if run > 0.0 and residual < scale else RATE_SHIFT
     shift = _move_shift(row, value - steady, rate, scale, steady_error)
     half = scale * (row[POINT_TAIL] + BAND * row[POINT_TAIL + 1])
-    score = _score(row, unit, shift) if n > warmup else 0.0
-    is_flagged = _is_flagged(score, n)
+    was_beyond = row[BEYOND] > 0.0
+    row[BEYOND] = 1.0 if unit > row[POINT_TAIL] else 0.0
+    score, is_flagged = _score(row, unit, shift) if n > warmup else (0.0, False)
     if is_flagged:
         row[N] = n - 1.0  # what is not learnt supports no higher score
         _hold(row, cold, ts_ms, value, residual, shift)
@@ -356,7 +356,7 @@ def _score_learn_one(
             if run < 2.0:
                 _release(row, cold, ts_ms, floor)
         _learn(row, value, seasonal, residual, floor)
-        _learn_tails(row, unit, shift)
+        _learn_tails(row, unit, shift, was_beyond)
     age_ms = max(float(ts_ms) - row[BORN], 0.0)
     if not is_ready:
         near = left if part < 0.5 else right

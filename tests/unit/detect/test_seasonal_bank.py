@@ -165,6 +165,17 @@ def test_a_repeated_fault_is_found_again():
     assert len(opened(episodes_of(values, times(6000))[0])) == 3
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_modest_fault_that_comes_back_every_quarter_of_an_hour_is_found_each_time(seed):
+    values = np.random.default_rng(seed).normal(size=8000)
+    starts = range(1000, 8000, 900)
+    for start in starts:
+        values[start : start + 120] += 5
+    events, mask = episodes_of(values, times(8000))
+    assert all(mask[start + 30 : start + 120].any() for start in starts)
+    assert len(opened(events)) == len(starts)
+
+
 def test_bursts_that_keep_coming_back_become_normal():
     values = latency(40_000)
     for start in range(500, 40_000, 500):
@@ -293,7 +304,7 @@ def test_read_only_columns_are_scored():
 
 
 def test_a_series_costs_less_than_a_kibibyte():
-    assert SeasonalBank(DetectConfig(), 5).bytes_per_series() == 648
+    assert SeasonalBank(DetectConfig(), 5).bytes_per_series() == 656
 
 
 def test_a_column_of_another_dtype_is_refused_and_not_compiled_for():
