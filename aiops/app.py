@@ -47,7 +47,7 @@ from aiops.store.sample_reader import SampleReader
 from aiops.store.samples import SampleStore
 from aiops.store.state import SqliteStateStore
 from aiops.store.state_writer import StateWriter
-from aiops.telemetry import Metrics, log_event, setup_logging
+from aiops.telemetry import Metrics, log_event
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,7 +66,6 @@ def run_service(config: Config, *, config_path: Path | None) -> int:
     ConfigError
         When the configuration points at something that cannot be used.
     """
-    setup_logging(config.log.level)
 
     async def main() -> int:
         return await Service(config, SystemClock(), config_path=config_path).run()

@@ -24,7 +24,7 @@ ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, never bound
 
 PLAYBOOK_FILE = "playbook.yaml"
 
-CORRELATE = {"window_s": 60, "quiet_s": 15, "reopen_s": 30}
+CORRELATE = {"window_s": 20, "quiet_s": 5, "reopen_s": 0}
 """Chosen: an incident ends soon after its fault, before the next one begins."""
 
 

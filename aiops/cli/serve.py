@@ -1,13 +1,18 @@
 """`aiops serve`: run the service."""
 
 import argparse
+import importlib
+import logging
 import os
 from pathlib import Path
 from typing import Protocol
 
-from aiops.app import run_service
 from aiops.config import Config
 from aiops.config_file import load_config
+from aiops.telemetry import log_event, setup_logging
+from aiops.warm import compile_kernels
+
+_LOG = logging.getLogger(__name__)
 
 _FLAGS = {"listen": "server.listen", "data_dir": "data_dir", "log_level": "log.level"}
 
@@ -36,8 +41,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
 
 
-def run(args: argparse.Namespace, start: ServiceRunner = run_service) -> int:
+def run(args: argparse.Namespace, start: ServiceRunner | None = None) -> int:
     """Load the configuration and start the service.
+
+    Parameters
+    ----------
+    start
+        What to start instead of the real service, for tests.
 
     Raises
     ------
@@ -47,4 +57,20 @@ def run(args: argparse.Namespace, start: ServiceRunner = run_service) -> int:
     given = {path: getattr(args, flag) for flag, path in _FLAGS.items()}
     overrides = {path: value for path, value in given.items() if value is not None}
     config = load_config(args.config, environment=os.environ, overrides=overrides)
-    return start(config, config_path=args.config)
+    setup_logging(config.log.level)
+    return (start or _load_service())(config, config_path=args.config)
+
+
+def _load_service() -> ServiceRunner:
+    """Return what runs the service, its kernels compiled.
+
+    The module is loaded by name, since a plain import would compile every kernel (10-20 s at the
+    first start ever) before anything could be said about it, and for every other command too.
+    """
+    compile_kernels(_tell)
+    runner: ServiceRunner = importlib.import_module("aiops.app").run_service
+    return runner
+
+
+def _tell(name: str, number: int, total: int) -> None:
+    log_event(_LOG, logging.INFO, "kernels.compiled", module=name, done=number, total=total)

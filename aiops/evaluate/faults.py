@@ -49,14 +49,14 @@ class Fault:
         return min(max((ts_ms - self.start_ms) / self.duration_ms, 0.0), 1.0)
 
 
-GAP_S = (60, 120)
+GAP_S = (90, 120)
 DURATION_S = (40, 60)
-"""Chosen: a watcher of the demo sees a whole incident, from fault to resolution, in two minutes,
-and faults never overlap."""
+"""Chosen: a watcher sees a whole incident, from fault to resolution, in two minutes; at least 30 s
+of health lie between two faults, so that each can have an incident of its own."""
 
 
 class FaultSchedule:
-    """An endless, seeded sequence of faults; one every 60 to 120 s, each lasting 40 to 60 s.
+    """An endless, seeded sequence of faults; one every 90 to 120 s, each lasting 40 to 60 s.
 
     Every run through the kinds holds each kind once, the first run in a fixed order with the most
     visible ones in front; a service comes again only after all others had their turn.

@@ -25,7 +25,7 @@ _STAGGER = 61
 class SealedGroup:
     """The rows of neighbouring slots, ready to be compressed.
 
-    `meta` is int64[GROUP_SLOTS, 4] as `k_head_take` gives it, `rows` uint64[n, 2] slot after slot. `seal`
+    `meta` is int64[GROUP_SLOTS, 4] as `k_head_take` gives it, `rows` uint64[n, 2] by slot. `seal`
     numbers the seals of a group: with `group` it names the block, the same on every replay.
     """
 
