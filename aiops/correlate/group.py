@@ -6,6 +6,7 @@ it opens its own. A signal that carries none of those labels is grouped by its w
 Cost: one look-up per configured label, however many incidents there are.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aiops.config import CorrelateConfig
@@ -60,16 +61,27 @@ class Groups:
             return Placement(home, "seen here before")
         if home is not None and has_room and self.is_reopenable(home, now_ms):
             return Placement(home, "seen here before")
-        keys = identities_of(signal.labels, self._names)
-        for key in keys:
-            owner = self._owners.get(key)
-            if owner is not None and owner.is_active(now_ms, self._window_ms):
+        owners = list(self._related(identities_of(signal.labels, self._names)))
+        for key, owner in owners:
+            if owner.is_active(now_ms, self._window_ms):
                 return Placement(owner, _describe(key))
-        for key in keys if has_room else ():
-            owner = self._owners.get(key)
-            if owner is not None and self.is_reopenable(owner, now_ms):
+        for key, owner in owners if has_room else ():
+            if self.is_reopenable(owner, now_ms):
                 return Placement(owner, _describe(key))
         return Placement(None, "no active incident shares its labels")
+
+    def _related(self, keys: tuple[Identity, ...]) -> Iterator[tuple[Identity, WorkingIncident]]:
+        """Yield the incidents that share a pair with a signal, by the strongest pair first.
+
+        An incident about another value of a stronger label is left out: two services that share
+        only their `job` are two disturbances.
+        """
+        stronger: set[str] = set()
+        for key in keys:
+            owner = self._owners.get(key)
+            if owner is not None and not any(name in stronger for name, _ in owner.identities):
+                yield key, owner
+            stronger.add(key[0])
 
     def is_reopenable(self, incident: WorkingIncident, now_ms: int) -> bool:
         """Tell whether an incident was resolved so recently that a signal reopens it."""

@@ -48,12 +48,21 @@ def test_the_first_configured_label_decides_before_the_second():
     assert members(correlator) == [(["a1"], []), (["a2", "a3"], [])]
 
 
-def test_a_weaker_label_ties_when_no_incident_has_the_stronger():
+def test_a_weaker_label_ties_when_one_side_lacks_the_stronger():
+    correlator = Correlator(config())
+    correlator.on_anomalies([opened("a1", labels=SHOP)], seq=1, now_ms=T0)
+    correlator.on_anomalies(
+        [opened("a2", labels={"__name__": "up", "job": "node"})], seq=2, now_ms=T0
+    )
+    assert members(correlator) == [(["a1", "a2"], [])]
+
+
+def test_a_weaker_label_does_not_tie_what_a_stronger_tells_apart():
     correlator = Correlator(config())
     correlator.on_anomalies([opened("a1", labels=SHOP)], seq=1, now_ms=T0)
     other = SHOP | {"app": "warehouse"}
     correlator.on_anomalies([opened("a2", labels=other)], seq=2, now_ms=T0)
-    assert members(correlator) == [(["a1", "a2"], [])]
+    assert members(correlator) == [(["a1"], []), (["a2"], [])]
 
 
 def test_without_any_configured_label_the_whole_label_set_groups():
