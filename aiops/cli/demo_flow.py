@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from aiops.cli.demo_service import DemoError, ServiceClient
-from aiops.cli.demo_view import DemoStatus, Reporter, actions_of, incident_events
+from aiops.cli.demo_view import (
+    DemoStatus,
+    Reporter,
+    actions_of,
+    incident_events,
+    with_lost_actions,
+)
 from aiops.clock import Clock
 from aiops.domain.incident import Incident
 from aiops.domain.labels import label_value
@@ -155,9 +161,10 @@ class Demo:
 
     def _read_incidents(self) -> None:
         for incident in reversed(self._parts.client.incidents()):
-            for line in incident_events(self._incidents.get(incident.incident_id), incident):
+            before = self._incidents.get(incident.incident_id)
+            for line in incident_events(before, incident):
                 self._parts.reporter.event(line)
-            self._incidents[incident.incident_id] = incident
+            self._incidents[incident.incident_id] = with_lost_actions(before, incident)
 
     def _status(self, ts_ms: int, schedule: FaultSchedule, samples_per_s: float) -> DemoStatus:
         newest = sorted(self._incidents.values(), key=lambda each: each.opened_ms, reverse=True)

@@ -1,7 +1,7 @@
 """What the demo shows: a live terminal view, or one line per event where there is no terminal."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -172,8 +172,19 @@ def action_lines(incidents: Iterable[Incident]) -> list[str]:
 
 
 def actions_of(incident: Incident) -> list[TimelineEvent]:
-    """Return what playbooks did, or would have done, about an incident."""
-    return [event for event in incident.timeline if event.kind is IncidentEventKind.ACTION]
+    """Return what playbooks did, or would have done, about an incident.
+
+    The line that stands for those left out of a long time line has no playbook as its actor.
+    """
+    is_action = IncidentEventKind.ACTION
+    return [e for e in incident.timeline if e.kind is is_action and e.actor != "aiops"]
+
+
+def with_lost_actions(before: Incident | None, after: Incident) -> Incident:
+    """Return an incident with the actions that an earlier reading had and a storm pushed out."""
+    now = actions_of(after)
+    lost = [event for event in actions_of(before) if event not in now] if before else []
+    return replace(after, timeline=(*lost, *after.timeline)) if lost else after
 
 
 def incident_events(before: Incident | None, after: Incident) -> Iterator[str]:
@@ -186,9 +197,10 @@ def incident_events(before: Incident | None, after: Incident) -> Iterator[str]:
     if state is not after.state and after.state is IncidentState.RESOLVED:
         lasted_s = (after.resolved_ms - after.opened_ms) // 1000
         yield f"incident resolved after {lasted_s} s: {printable(after.title)}"
-    known = len(actions_of(before)) if before else 0
-    for event in actions_of(after)[known:]:
-        yield f"action {_action_text(event, with_time=False)}"
+    known = actions_of(before) if before else []
+    for event in actions_of(after):
+        if event not in known:
+            yield f"action {_action_text(event, with_time=False)}"
 
 
 def format_time(ts_ms: int) -> str:

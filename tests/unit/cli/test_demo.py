@@ -25,7 +25,9 @@ from aiops.cli.demo_view import (
     LiveReporter,
     PlainReporter,
     action_lines,
+    actions_of,
     incident_events,
+    with_lost_actions,
 )
 from aiops.clock import ManualClock
 from aiops.config import Config
@@ -304,6 +306,16 @@ def test_an_incident_first_seen_when_over_is_told_with_all_that_happened():
 def test_actions_are_listed_newest_first_and_bounded():
     found = incident(timeline=tuple(action(NOW_MS + k * 1000, f"step {k}") for k in range(9)))
     assert [line[-6:] for line in action_lines([found])] == ["step 8", "step 7", "step 6", "step 5"]
+
+
+def test_actions_pushed_out_of_a_long_time_line_are_kept_and_not_told_again():
+    acted = incident(timeline=(action(NOW_MS, "dry-run"),))
+    cut = TimelineEvent(NOW_MS, IncidentEventKind.ACTION, "9 lines left out up to here")
+    stormy = incident(timeline=(cut,))
+    merged = with_lost_actions(acted, stormy)
+    assert actions_of(merged) == [action(NOW_MS, "dry-run")]
+    assert list(incident_events(merged, with_lost_actions(merged, acted))) == []
+    assert with_lost_actions(None, acted) == acted
 
 
 def test_plain_lines_are_never_folded_and_carry_the_time():
