@@ -24,8 +24,9 @@ ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, never bound
 
 PLAYBOOK_FILE = "playbook.yaml"
 
-CORRELATE = {"window_s": 20, "quiet_s": 5, "reopen_s": 0}
-"""Chosen: an incident ends soon after its fault, before the next one begins."""
+CORRELATE = {"labels": ["job"], "window_s": 20, "quiet_s": 5, "reopen_s": 0}
+"""Chosen: a fault and what it does to callers make one incident, which ends before the next begins.
+"""
 
 
 ACTION_HOST = "deploy.invalid:8080"

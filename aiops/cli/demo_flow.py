@@ -6,13 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from aiops.cli.demo_service import DemoError, ServiceClient
-from aiops.cli.demo_view import (
-    DemoStatus,
-    Reporter,
-    actions_of,
-    incident_events,
-    with_lost_actions,
-)
+from aiops.cli.demo_story import actions_of, incident_events, with_lost_actions
+from aiops.cli.demo_view import DemoStatus, Reporter
 from aiops.clock import Clock
 from aiops.domain.incident import Incident
 from aiops.domain.labels import label_value

@@ -1,8 +1,7 @@
 """What the demo shows: a live terminal view, or one line per event where there is no terminal."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -13,18 +12,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from aiops.cli.terminal import cell, printable
-from aiops.domain.incident import (
-    Incident,
-    IncidentEventKind,
-    IncidentState,
-    Severity,
-    TimelineEvent,
-)
+from aiops.cli.demo_story import action_lines, format_time, strongest_service
+from aiops.cli.terminal import cell
+from aiops.domain.incident import Incident, IncidentState, Severity
 from aiops.evaluate.faults import Fault
 
 EVENTS_MAX = 8
-ACTIONS_MAX = 4
 INCIDENTS_MAX = 8
 """Chosen: all of it fits a terminal of 40 lines."""
 PROGRESS_STEP_RATIO = 0.1
@@ -164,55 +157,6 @@ def render_status(status: DemoStatus, events: Iterable[str]) -> RenderableType:
     )
 
 
-def action_lines(incidents: Iterable[Incident]) -> list[str]:
-    """Return the latest actions of all incidents, newest first, a line each."""
-    found = [event for incident in incidents for event in actions_of(incident)]
-    found.sort(key=lambda event: event.at_ms, reverse=True)
-    return [_action_text(event) for event in found[:ACTIONS_MAX]]
-
-
-def actions_of(incident: Incident) -> list[TimelineEvent]:
-    """Return what playbooks did, or would have done, about an incident.
-
-    The line that stands for those left out of a long time line has no playbook as its actor.
-    """
-    is_action = IncidentEventKind.ACTION
-    return [e for e in incident.timeline if e.kind is is_action and e.actor != "aiops"]
-
-
-def with_lost_actions(before: Incident | None, after: Incident) -> Incident:
-    """Return an incident with the actions that an earlier reading had and a storm pushed out."""
-    now = actions_of(after)
-    lost = [event for event in actions_of(before) if event not in now] if before else []
-    return replace(after, timeline=(*lost, *after.timeline)) if lost else after
-
-
-def incident_events(before: Incident | None, after: Incident) -> Iterator[str]:
-    """Yield a line for each thing that happened to an incident between two readings."""
-    state = before.state if before else None
-    if before is None:
-        yield f"incident opened [{after.severity}]: {printable(after.title)}"
-    elif state is not after.state and after.state is IncidentState.OPEN:
-        yield f"incident reopened: {printable(after.title)}"
-    if state is not after.state and after.state is IncidentState.RESOLVED:
-        lasted_s = (after.resolved_ms - after.opened_ms) // 1000
-        yield f"incident resolved after {lasted_s} s: {printable(after.title)}"
-    known = actions_of(before) if before else []
-    for event in actions_of(after):
-        if event not in known:
-            yield f"action {_action_text(event, with_time=False)}"
-
-
-def format_time(ts_ms: int) -> str:
-    """Return a time of day in UTC, as the service's log has it."""
-    return datetime.fromtimestamp(ts_ms / 1000, UTC).strftime("%H:%M:%S")
-
-
-def _action_text(event: TimelineEvent, *, with_time: bool = True) -> str:
-    text = printable(f"by {event.actor}: {event.text}")
-    return f"{format_time(event.at_ms)} {text}" if with_time else text
-
-
 def _fleet_line(status: DemoStatus) -> Text:
     live = [
         incident for incident in status.incidents if incident.state is not IncidentState.RESOLVED
@@ -241,6 +185,7 @@ def _incident_table(status: DemoStatus) -> Table:
     for title, justify in (("state", "left"), ("severity", "left"), ("age", "right")):
         table.add_column(title, justify="right" if justify == "right" else "left", no_wrap=True)
     table.add_column("evidence", justify="right", no_wrap=True)
+    table.add_column("strongest at", no_wrap=True)
     table.add_column("title", ratio=1)
     for incident in status.incidents[:INCIDENTS_MAX]:
         until_ms = incident.resolved_ms or status.now_ms
@@ -250,6 +195,7 @@ def _incident_table(status: DemoStatus) -> Table:
             incident.severity.value,
             f"{max(until_ms - incident.opened_ms, 0) // 1000} s",
             str(len(incident.anomalies) + len(incident.alerts)),
+            strongest_service(incident),
             cell(incident.title),
             style=style,
         )

@@ -19,16 +19,14 @@ from rich.console import Console
 from aiops.cli.demo import PLAYBOOK, add_parser, demo_config, split_listen
 from aiops.cli.demo_flow import HISTORY_SPAN_MS, Demo, DemoParts, summarise
 from aiops.cli.demo_service import DemoError, ServiceClient, service_environment, stop_process
-from aiops.cli.demo_view import (
-    BANNER,
-    DemoStatus,
-    LiveReporter,
-    PlainReporter,
+from aiops.cli.demo_story import (
     action_lines,
     actions_of,
     incident_events,
+    strongest_service,
     with_lost_actions,
 )
+from aiops.cli.demo_view import BANNER, DemoStatus, LiveReporter, PlainReporter
 from aiops.clock import ManualClock
 from aiops.config import Config
 from aiops.domain.action import ActionMode
@@ -282,7 +280,7 @@ def test_events_of_an_incident_are_told_by_what_changed():
     acted = replace(opened, timeline=(action(NOW_MS, "dry-run: POST http://x"),))
     resolved = replace(acted, state=IncidentState.RESOLVED, resolved_ms=NOW_MS + 31_000)
     assert list(incident_events(None, opened)) == [
-        "incident opened [warning]: cpu_usage_ratio of cart"
+        "incident opened [warning], strongest at cart: cpu_usage_ratio of cart"
     ]
     assert list(incident_events(opened, opened)) == []
     assert list(incident_events(opened, acted)) == [
@@ -301,6 +299,12 @@ def test_an_incident_first_seen_when_over_is_told_with_all_that_happened():
         timeline=(action(NOW_MS, "dry-run"),),
     )
     assert [line.split()[1] for line in incident_events(None, seen)] == ["opened", "resolved", "by"]
+
+
+def test_the_strongest_service_is_that_of_the_highest_score():
+    weak, strong = anomaly("web"), replace(anomaly("payments"), score=40.0)
+    assert strongest_service(incident(anomalies=(weak, strong))) == "payments"
+    assert strongest_service(incident(anomalies=())) == "?"
 
 
 def test_actions_are_listed_newest_first_and_bounded():
