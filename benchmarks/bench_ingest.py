@@ -184,7 +184,10 @@ def _own_counters(server: harness.Server) -> dict[str, float]:
         return {}
     _, body = harness.get(server.port, "/metrics")
     lines = re.findall(r"^(aiops_\w+(?:\{[^}]*\})?) (\S+)$", body.decode(), re.MULTILINE)
-    return {name: float(value) for name, value in lines if "_bucket" not in name}
+    skipped = re.compile(r"_bucket|_created")
+    return {
+        name: float(value) for name, value in lines if float(value) and not skipped.search(name)
+    }
 
 
 def run(options: argparse.Namespace) -> int:

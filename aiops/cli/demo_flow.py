@@ -127,7 +127,8 @@ class Demo:
             return []
         now_ms = self._parts.clock.now_ms()
         over = [fault for fault in self._fleet.truth() if fault.end_ms <= now_ms]
-        return summarise(over, self._incidents.values(), self._n_samples)
+        lines = [f"{self._n_samples:,} simulated samples pushed, {len(over)} faults came and went"]
+        return lines + summarise(self._fleet.truth(), self._incidents.values(), now_ms)
 
     def _push(self, times_ms: Iterable[int]) -> None:
         bodies = []
@@ -182,20 +183,21 @@ class Demo:
             self._parts.sleep(left_ms / 1000.0)
 
 
-def summarise(faults: Iterable[Fault], incidents: Iterable[Incident], n_samples: int) -> list[str]:
-    """Return the lines of the summary: each fault, the incident it became, and what matched none.
+def summarise(faults: Iterable[Fault], incidents: Iterable[Incident], now_ms: int) -> list[str]:
+    """Return a line for each fault and the incident it became, and how many matched no fault.
 
     This is a look at one run, not a measure of quality.
     """
     faults, incidents = list(faults), list(incidents)
-    lines = [f"{n_samples:,} simulated samples pushed, {len(faults)} faults injected and over"]
+    lines = []
     matched: set[str] = set()
     for fault in faults:
         own = [incident for incident in incidents if _is_evidence_of(fault, incident)]
         matched.update(incident.incident_id for incident in own)
-        lines.append(f"  {fault.kind} at {fault.service}: {_outcome(fault, own)}")
+        still = ", still going on" if fault.end_ms > now_ms else ""
+        lines.append(f"  {fault.kind} at {fault.service}{still}: {_outcome(fault, own)}")
     n_other = sum(incident.incident_id not in matched for incident in incidents)
-    return [*lines, f"{len(incidents)} incidents in all, {n_other} matched no finished fault"]
+    return [*lines, f"{len(incidents)} incidents in all, {n_other} of them matched no fault"]
 
 
 def _outcome(fault: Fault, incidents: list[Incident]) -> str:

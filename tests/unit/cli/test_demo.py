@@ -254,12 +254,14 @@ def test_the_summary_tells_onset_and_actions_of_a_fault_that_became_an_incident(
     found = incident(
         anomalies=(anomaly("cart", NOW_MS + 4000),), timeline=(action(NOW_MS + 6000, "dry-run"),)
     )
-    lines = summarise([fault()], [found], 1234)
-    assert "1,234 simulated samples" in lines[0]
-    assert lines[1] == (
-        "  cpu-saturation at cart: 1 incident(s), onset 4 s in, 1 dry-run action(s)"
-    )
-    assert lines[-1] == "1 incidents in all, 0 matched no finished fault"
+    assert summarise([fault()], [found], NOW_MS + 60_000) == [
+        "  cpu-saturation at cart: 1 incident(s), onset 4 s in, 1 dry-run action(s)",
+        "1 incidents in all, 0 of them matched no fault",
+    ]
+
+
+def test_the_summary_says_of_a_fault_that_it_is_still_going_on():
+    assert "at cart, still going on: no incident" in summarise([fault()], [], NOW_MS)[0]
 
 
 def test_the_summary_does_not_credit_another_service_or_another_time():
@@ -267,9 +269,9 @@ def test_the_summary_does_not_credit_another_service_or_another_time():
         incident("web", anomalies=(anomaly("web"),)),
         incident("cart", anomalies=(anomaly("cart", NOW_MS - 1),)),
     ]
-    lines = summarise([fault()], others, 0)
-    assert lines[1].endswith("no incident")
-    assert lines[-1] == "2 incidents in all, 2 matched no finished fault"
+    lines = summarise([fault()], others, NOW_MS + 60_000)
+    assert lines[0].endswith("no incident")
+    assert lines[-1] == "2 incidents in all, 2 of them matched no fault"
 
 
 # --- what is shown --------------------------------------------------------------------------
