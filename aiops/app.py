@@ -29,7 +29,7 @@ from aiops.notify.rules import receiver_rules
 from aiops.pipeline import Core
 from aiops.progress import Progress
 from aiops.reader import IncidentHistory, LiveReader
-from aiops.recovery import recover
+from aiops.recovery import Known, recover
 from aiops.remediate.actions.resolve import open_action_session
 from aiops.remediate.load import load_playbooks
 from aiops.remediate.run import ActionRunner, RunnerPorts
@@ -269,6 +269,7 @@ class Service:
             self._config.data_dir,
             effects=stores.state_writer,
             rows=stores.samples,
+            known=Known(self._clock.now_ms(), stores.state.high_water()[0]),
         )
         graph.door.intake.directory.announce(graph.core.data.table.live_fingerprints())
         graph.engine.start()

@@ -14,7 +14,12 @@ from aiops.domain.records import Evict, Tick
 from aiops.engine import Engine
 from aiops.errors import JournalError, OverloadError, StoreError
 from aiops.journal.base import Journal
-from aiops.lifecycle.snapshot import publish_snapshot, seq_of, snapshots_present
+from aiops.lifecycle.snapshot import (
+    discard_snapshot,
+    publish_snapshot,
+    seq_of,
+    snapshots_present,
+)
 from aiops.series.directory import SeriesDirectory
 from aiops.store.base import StateAccess
 from aiops.store.samples import SampleStore
@@ -132,7 +137,7 @@ class Background:
         """Publish once all that the journal will no longer repeat is on disk elsewhere."""
         is_written = self._parts.state_writer.wait_written(seq, FLUSH_TIMEOUT_S)
         if not is_written or not self._parts.samples.flush(FLUSH_TIMEOUT_S):
-            path.unlink(missing_ok=True)
+            discard_snapshot(path)
             raise StoreError("rows or incidents before the snapshot are not on disk yet")
         publish_snapshot(path)
 

@@ -11,28 +11,27 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.config import Config
-from aiops.detect.banks.river_bank import RiverBank
 from aiops.detect.banks.seasonal import SeasonalBank
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.episodes import EpisodeEvent, Episodes
 from aiops.domain.anomaly import Anomaly, AnomalyChange, AnomalyEvent
-from aiops.domain.matchers import match_all
 from aiops.domain.records import Evict, MetadataBatch
 from aiops.domain.samples import I32, I64, SampleBatch
 from aiops.domain.selector import parse_selector
+from aiops.river_watch import RiverWatches
 from aiops.series.kernels import intake
 from aiops.series.kernels.intake import k_intake_prepare
 from aiops.series.table import SeriesTable
 from aiops.store.head import Head, JudgedRows, SealedBlock, SealedGroup
-from aiops.store.kernels.head import BASE_TS, GROUP_SLOTS
+from aiops.store.kernels.head import GROUP_SLOTS
 
 BATCH_ROWS_MAX = 32_768
 """Chosen: rows worked on at once; the columns between the stages then stay in the L2 cache."""
 
-RIVER_ROWS_MAX = 4000
-"""Chosen: at 25 us a row River then holds the engine at most 100 ms a batch; the rest is shed."""
+SLOTS_START = 262_144
+"""Measured (bench_ingest): growing by doubling copies every row once more, 5 us a new series.
+Untouched pages take no memory, so room for this many is free until series come."""
 
-SLOTS_MIN = 1024
 DAY_MS = 86_400_000
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -46,16 +45,6 @@ class Outcome:
     sealed: list[SealedBlock] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _RiverWatch:
-    """A River bank with its own episodes and output columns."""
-
-    bank: RiverBank
-    episodes: Episodes
-    out: ScoreColumns
-    watched: npt.NDArray[np.bool_]
-
-
 class DataPlane:
     """Series table, detector banks and newest rows behind one door.
 
@@ -67,20 +56,19 @@ class DataPlane:
 
     def __init__(self, config: Config) -> None:
         detect = config.detect
-        self.table = SeriesTable([parse_selector(text) for text in detect.ignore])
-        capacity = self.table.capacity
+        capacity = min(config.limits.series_max, SLOTS_START)
+        self.table = SeriesTable([parse_selector(text) for text in detect.ignore], capacity)
         self.bank = SeasonalBank(detect, capacity)
         self.episodes = Episodes(detect, capacity, SeasonalBank.name)
-        self.head = Head(config.store.chunk_rows)
+        self.head = Head(config.store.chunk_rows, capacity)
         self.counts = np.zeros(intake.COUNTS_SIZE, np.int64)
         """Rows by fate since start; indices in `series.kernels.intake`."""
-        self._named_days: dict[int, int] = {}
+        self.forgotten_ms = -1
+        """Time of the newest row among series that were forgotten, -1 when none ever was."""
+        self._named_days = _unnamed(capacity)
         self._out = ScoreColumns.allocate(BATCH_ROWS_MAX)
         self._scratch = _Scratch.allocate(BATCH_ROWS_MAX)
-        self._river = [
-            (parse_selector(rule.match), _river_watch(config, index))
-            for index, rule in enumerate(detect.river)
-        ]
+        self._river = RiverWatches(detect, BATCH_ROWS_MAX)
 
     def take(self, batch: SampleBatch, now_ms: int) -> Outcome:
         """Run a batch through every stage."""
@@ -111,8 +99,12 @@ class DataPlane:
         self.table.find(fingerprints, slot_values)
         live = slot_values[slot_values < np.uint64(self.table.n_slots)].astype(np.int32)
         idle: I32 = np.unique(live[self.table.seen_ms[live] < order.idle_before_ms])
+        if len(idle):
+            newest_ms = int(self.table.track[idle, intake.LAST_TS].max())
+            self.forgotten_ms = max(self.forgotten_ms, newest_ms)
         self._seal_groups(idle, outcome)
         self._reset_detectors(idle, outcome, now_ms)
+        self._river.forget(idle)
         self.table.evict(order.fingerprints, order.idle_before_ms)
         self.head.forget(idle)
         return outcome
@@ -120,12 +112,15 @@ class DataPlane:
     def state(self) -> Arrays:
         """Return all arrays of a snapshot, as live views; label blocks as bytes with lengths."""
         n = self.table.n_slots
-        blocks = [self.table.index.block(slot) for slot in range(n)]
+        blocks = [self.table.block(slot) for slot in range(n)]
         arrays: Arrays = {
             "labels.blocks": np.frombuffer(b"".join(blocks), np.uint8),
             "labels.lengths": np.array([len(block) for block in blocks], np.int32),
+            "labels.days": self._named_days[: -(-n // GROUP_SLOTS)],
+            "labels.forgotten_ms": np.array([self.forgotten_ms], np.int64),
             **self.table.state(),
             **self.head.state(n),
+            **self._river.state(n),
         }
         for part in (self.bank, self.episodes):
             for name, array in part.state().items():
@@ -146,31 +141,26 @@ class DataPlane:
         self.bank.restore(arrays, n)
         self.episodes.restore(arrays, n)
         self.head.restore(arrays)
-        for matchers, watch in self._river:
-            slots = self.table.index.select((matchers,))
-            watch.watched[slots] = True
+        self._named_days[: len(arrays["labels.days"])] = arrays["labels.days"]
+        self.forgotten_ms = int(arrays["labels.forgotten_ms"][0])
+        self._river.restore(arrays, self.table.index.select(()), self.table.labels)
 
     def _admit(self, batch: SampleBatch, now_ms: int) -> None:
         slots = self.table.add(batch.new_fingerprints, batch.new_blocks, now_ms)
         self._grow()
-        for group in np.unique(slots // GROUP_SLOTS).tolist():
-            self._named_days.pop(group, None)
-        for matchers, watch in self._river:
-            for slot in slots.tolist():
-                watch.watched[slot] = match_all(matchers, self.table.labels(slot))
+        self._named_days[slots // GROUP_SLOTS] = -1
+        self._river.admit(slots, self.table.labels)
 
     def _grow(self) -> None:
         capacity = self.table.capacity
         self.bank.grow(capacity)
         self.episodes.grow(capacity)
         self.head.grow(capacity)
-        for _, watch in self._river:
-            watch.bank.grow(capacity)
-            watch.episodes.grow(capacity)
-            if capacity > len(watch.watched):
-                grown = np.zeros(capacity, np.bool_)
-                grown[: len(watch.watched)] = watch.watched
-                watch.watched = grown
+        self._river.grow(capacity)
+        if capacity > GROUP_SLOTS * len(self._named_days):
+            grown = _unnamed(capacity)
+            grown[: len(self._named_days)] = self._named_days
+            self._named_days = grown
 
     def _prepare(self, batch: SampleBatch, part: slice, now_ms: int) -> "_Scratch":
         scratch = self._scratch
@@ -201,22 +191,11 @@ class DataPlane:
         self.bank.score_learn(slots, ts_ms, features, self._out)
         events = self.episodes.step(slots, ts_ms, features, self._out, rows.in_anomaly)
         self._note(events, SeasonalBank.name, outcome)
-        for _, watch in self._river:
-            self._judge_by_river(watch, rows, outcome)
+        for detector, told in self._river.judge(slots, ts_ms, features, rows.in_anomaly[:n]):
+            self._note(told, detector, outcome)
         if rows.counts[intake.N_STALE]:
             ended = rows.flags[:n] == 2
             self._close(slots[ended], int(ts_ms[ended].max()), outcome)
-
-    def _judge_by_river(self, watch: _RiverWatch, rows: "_Scratch", outcome: Outcome) -> None:
-        picked = np.flatnonzero(watch.watched[rows.slots[: rows.n_rows]])
-        if len(picked) == 0:
-            return
-        slots, ts_ms, features = rows.slots[picked], rows.ts_ms[picked], rows.features[picked]
-        in_anomaly = rows.in_anomaly[picked]
-        watch.bank.score_learn(slots, ts_ms, features, watch.out, rows_max=RIVER_ROWS_MAX)
-        events = watch.episodes.step(slots, ts_ms, features, watch.out, in_anomaly)
-        rows.in_anomaly[picked] = in_anomaly
-        self._note(events, watch.bank.name, outcome)
 
     def _remember(self, rows: "_Scratch", outcome: Outcome) -> None:
         n = rows.n_rows
@@ -247,25 +226,22 @@ class DataPlane:
         kinds = np.zeros(GROUP_SLOTS, np.int64)
         kinds[: len(members)] = self.table.track[members.start : members.stop, intake.KIND]
         labels: tuple[bytes, ...] = ()
-        day = int(sealed.meta[:, BASE_TS].max()) // DAY_MS
-        if self._named_days.get(sealed.group) != day:
+        day = sealed.span_ms[1] // DAY_MS  # the day file that the block goes to
+        if self._named_days[sealed.group] != day:
             self._named_days[sealed.group] = day
-            labels = tuple(self.table.index.block(slot) for slot in members)
+            labels = tuple(self.table.block(slot) for slot in members)
         return SealedBlock(sealed, fingerprints, kinds, labels)
 
     def _reset_detectors(self, slots: I32, outcome: Outcome, now_ms: int) -> None:
         self._close(slots, now_ms, outcome)
         self.bank.reset(slots)
         self.episodes.reset(slots)
-        for _, watch in self._river:
-            watch.bank.reset(slots)
-            watch.episodes.reset(slots)
-            watch.watched[slots] = False
+        self._river.reset(slots)
 
     def _close(self, slots: I32, now_ms: int, outcome: Outcome) -> None:
         self._note(self.episodes.close_stale(slots, now_ms), SeasonalBank.name, outcome)
-        for _, watch in self._river:
-            self._note(watch.episodes.close_stale(slots, now_ms), watch.bank.name, outcome)
+        for detector, told in self._river.close(slots, now_ms):
+            self._note(told, detector, outcome)
 
     def _note(self, events: Sequence[EpisodeEvent], detector: str, outcome: Outcome) -> None:
         for event in events:
@@ -316,11 +292,6 @@ class _Scratch:
         )
 
 
-def _river_watch(config: Config, index: int) -> _RiverWatch:
-    rule = config.detect.river[index]
-    return _RiverWatch(
-        RiverBank(rule, config.detect, SLOTS_MIN),
-        Episodes(config.detect, SLOTS_MIN, rule.name),
-        ScoreColumns.allocate(BATCH_ROWS_MAX),
-        np.zeros(SLOTS_MIN, np.bool_),
-    )
+def _unnamed(capacity: int) -> I64:
+    """Return, for each group of slots, the day whose file has its labels: none yet."""
+    return np.full(-(-capacity // GROUP_SLOTS), -1, np.int64)

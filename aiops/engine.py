@@ -81,6 +81,7 @@ class Engine:
         self._calls: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._is_closing = False
+        self._has_failed = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._samples = Counter("aiops_engine_samples_total", "Samples applied", registry=registry)
         self._lag = Histogram(
@@ -114,6 +115,8 @@ class Engine:
             if not future.set_running_or_notify_cancel():
                 return
             try:
+                if self._has_failed:
+                    raise RuntimeError("the engine has stopped")  # noqa: TRY301  # as if `work` did
                 future.set_result(work(self._core))
             except Exception as error:  # a border: the caller knows what it means
                 future.set_exception(error)
@@ -154,10 +157,15 @@ class Engine:
         try:
             while self._step():
                 pass
-        except BaseException as error:
+        except Exception as error:  # the thread's border: whoever owns it ends the process
             log_event(_LOG, logging.CRITICAL, "engine.failed", exc_info=error)
+            with self._changed:
+                self._is_closing = self._has_failed = True
+                calls = list(self._calls)
+                self._calls.clear()
+            for call in calls:
+                call()  # tells those who wait that nothing comes any more
             self._failed(error)
-            raise
 
     def _step(self) -> bool:
         """Serve one call, then one record; tell whether there is more to come."""

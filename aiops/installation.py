@@ -67,3 +67,8 @@ def _create(path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.rename(path)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -7,6 +7,9 @@ replay and live operation all are the same calls in the same order.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import orjson
+
 from aiops.config import Config
 from aiops.correlate.correlator import Correlator
 from aiops.dataplane import Arrays, DataPlane
@@ -22,6 +25,7 @@ from aiops.domain.records import (
     Tick,
 )
 from aiops.domain.samples import MetricMetadata, SampleBatch
+from aiops.errors import SnapshotError
 from aiops.notify.plan import plan_notifications
 from aiops.notify.rules import ReceiverRule
 from aiops.remediate.plan import plan_actions
@@ -117,20 +121,35 @@ class Core:
     def state(self) -> tuple[Arrays, dict[str, object]]:
         """Return arrays (live views) and header facts of a snapshot at `applied_seq`."""
         metadata = [[m.family, m.kind, m.help, m.unit] for m in self.data.table.metadata()]
-        header: dict[str, object] = {
-            "state_version": STATE_VERSION,
-            "seq": self.applied_seq,
-            "metadata": metadata,
-            "correlator": self.correlator.dump().decode(),
+        # As arrays, since a header holds no more than some MiB; incidents may take more.
+        texts: Arrays = {
+            "metadata.json": np.frombuffer(orjson.dumps(metadata), np.uint8),
+            "correlator.json": np.frombuffer(self.correlator.dump(), np.uint8),
         }
-        return self.data.state(), header
+        header: dict[str, object] = {"state_version": STATE_VERSION, "seq": self.applied_seq}
+        return {**self.data.state(), **texts}, header
 
     def restore(self, arrays: Arrays, header: dict[str, object]) -> None:
-        """Take over a snapshot into this fresh core; arrays are copied."""
-        metadata = header["metadata"]
-        assert isinstance(metadata, list)
-        self.data.restore(arrays, MetadataBatch(tuple(MetricMetadata(*row) for row in metadata)))
-        correlator = header["correlator"]
-        assert isinstance(correlator, str)
-        self.correlator.load(correlator.encode())
-        self.applied_seq = int(str(header["seq"]))
+        """Take over a snapshot into this fresh core; arrays are copied.
+
+        Raises
+        ------
+        SnapshotError
+            When it was made by an incompatible release or lacks a part.
+        """
+        if header.get("state_version") != STATE_VERSION:
+            raise SnapshotError(
+                f"snapshot has state version {header.get('state_version')}, this release reads "
+                f"{STATE_VERSION}: start the release that wrote it, or move the snapshot away"
+            )
+        try:
+            metadata = orjson.loads(arrays["metadata.json"].tobytes())
+            entries = tuple(MetricMetadata(*row) for row in metadata)
+            self.data.restore(arrays, MetadataBatch(entries))
+            self.correlator.load(arrays["correlator.json"].tobytes())
+            self.applied_seq = int(str(header["seq"]))
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise SnapshotError(
+                f"snapshot lacks a part or has another layout ({error!r}): start the release "
+                "that wrote it, or move the snapshot away"
+            ) from error

@@ -20,11 +20,12 @@ class Progress:
         self._wakers.append(waker)
 
     def written(self, seq: int, has_effects: bool) -> None:
-        """Tell that effects up to `seq` are durable (any thread)."""
+        """Tell that effects up to `seq` are durable (state writer's thread)."""
+        # First the position, then the look at who waits; `wait` goes the other way round. So
+        # either this sees the waiter or the waiter sees the position.
+        self._written_seq = max(self._written_seq, seq)
         if has_effects or self._waiters:
-            self._loop.call_soon_threadsafe(self._note, seq, has_effects)
-        else:
-            self._written_seq = max(self._written_seq, seq)
+            self._loop.call_soon_threadsafe(self._note, has_effects)
 
     def call(self, work: Callable[[], None]) -> None:
         """Have `work` called on the loop (any thread)."""
@@ -34,13 +35,13 @@ class Progress:
         """Return once effects up to `seq` are durable."""
         future: asyncio.Future[None] = self._loop.create_future()
         self._waiters.append((seq, future))
-        self._note(self._written_seq, has_effects=False)
+        self._note(has_effects=False)
         await future
 
-    def _note(self, seq: int, has_effects: bool) -> None:
-        self._written_seq = max(self._written_seq, seq)
-        due = [future for at, future in self._waiters if at <= self._written_seq]
-        self._waiters = [waiter for waiter in self._waiters if waiter[0] > self._written_seq]
+    def _note(self, has_effects: bool) -> None:
+        written_seq = self._written_seq
+        due = [future for at, future in self._waiters if at <= written_seq]
+        self._waiters = [waiter for waiter in self._waiters if waiter[0] > written_seq]
         for future in due:
             if not future.done():
                 future.set_result(None)

@@ -12,14 +12,15 @@ from aiops.dataplane import DataPlane
 from aiops.domain.incident import Incident
 from aiops.domain.labels import Labels
 from aiops.domain.matchers import Matchers, match_all
-from aiops.domain.samples import I32, MetricMetadata, SeriesRef, SeriesRows
+from aiops.domain.samples import I32, U64, MetricMetadata, SeriesRef, SeriesRows
 from aiops.engine import Engine
 from aiops.errors import QueryError
 from aiops.series.kernels import intake
 from aiops.series.kernels.intake import k_intake_features
 from aiops.store.base import StateAccess
-from aiops.store.kernels.head import BASE_TS, BEFORE_BITS, BEFORE_TS, N_ROWS
-from aiops.store.sample_reader import RowRun, SampleReader, UnpackedRows, judged, unpack
+from aiops.store.head import block_key
+from aiops.store.kernels.head import BASE_TS, BEFORE_BITS, BEFORE_TS, GROUP_SLOTS, N_ROWS
+from aiops.store.sample_reader import RowRun, Runs, SampleReader, UnpackedRows, judged, unpack
 from aiops.store.samples import SampleStore
 from aiops.wire.labels import decode_labels
 
@@ -36,8 +37,21 @@ class _Found:
     """A series with the rows it has in memory."""
 
     ref: SeriesRef
-    kind: int
     newest: RowRun
+    newest_key: int
+    """Name of the block these rows will be sealed in; it and later ones may exist by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What memory tells about a selector, at one moment.
+
+    `known` are the fingerprints of all live series; nothing when no forgotten series has rows in
+    the span, which then need not be looked for.
+    """
+
+    found: list[_Found]
+    known: U64 | None
 
 
 class LiveReader:
@@ -62,16 +76,19 @@ class LiveReader:
         self, matcher_sets: tuple[Matchers, ...], *, start_ms: int, end_ms: int, limit: int = 0
     ) -> list[Labels]:
         """Return the label sets that match, live ones and those with sealed rows in the span."""
-        live = await self._ask(lambda data: _live_labels(data, matcher_sets))
-        past = await self._in_thread(lambda: self._past(matcher_sets, start_ms, end_ms))
-        merged = {**{ref.fingerprint: ref.labels for ref in past}, **live}
-        found = sorted(merged.values())
+        live, known = await self._ask(
+            lambda data: (_live_labels(data, matcher_sets), _known(data, start_ms))
+        )
+        past = await self._in_thread(lambda: self._past(matcher_sets, (start_ms, end_ms), known))
+        found = sorted(live | {ref.labels for ref in past})
         return found[:limit] if limit else found
 
     async def rows(self, matchers: Matchers, *, start_ms: int, end_ms: int) -> list[SeriesRows]:
         """Return the rows of every series that matches, each in time order."""
-        found = await self._ask(lambda data: _newest(data, matchers))
-        return await self._in_thread(lambda: self._assemble(found, matchers, start_ms, end_ms))
+        memory = await self._ask(
+            lambda data: _Memory(_newest(data, matchers), _known(data, start_ms))
+        )
+        return await self._in_thread(lambda: self._assemble(memory, matchers, start_ms, end_ms))
 
     async def label_names(self, matcher_sets: tuple[Matchers, ...]) -> list[str]:
         """Return the sorted names of labels on matching live series."""
@@ -105,33 +122,55 @@ class LiveReader:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _past(
-        self, matcher_sets: tuple[Matchers, ...], start_ms: int, end_ms: int
+        self, matcher_sets: tuple[Matchers, ...], span_ms: tuple[int, int], known: U64 | None
     ) -> list[SeriesRef]:
-        """Return series of the catalogue that match, whether they live or not."""
+        """Return forgotten series that match, by the catalogues of a span."""
+        if known is None:
+            return []
+        live = set(known.tolist())
         refs = []
-        for fingerprint, (slot, block) in self._files.catalogue(start_ms, end_ms).items():
-            labels = decode_labels(block)
-            if not matcher_sets or any(match_all(m, labels) for m in matcher_sets):
-                refs.append(SeriesRef(fingerprint, slot, labels))
+        for (fingerprint, slot), block in self._catalogue(span_ms).items():
+            if fingerprint not in live:
+                labels = decode_labels(block)
+                if not matcher_sets or any(match_all(m, labels) for m in matcher_sets):
+                    refs.append(SeriesRef(fingerprint, slot, labels))
         return refs
 
+    def _catalogue(self, span_ms: tuple[int, int]) -> dict[tuple[int, int], bytes]:
+        """Return the catalogue with the series of blocks on their way to it."""
+        pending = self._samples.pending()  # before the files: what left here is there
+        catalogue = self._files.catalogue(*span_ms)
+        for block in pending:
+            for slot, labels in enumerate(block.labels, block.sealed.group * GROUP_SLOTS):
+                if labels:
+                    catalogue[int(block.fingerprints[slot % GROUP_SLOTS]), slot] = labels
+        return catalogue
+
+    def _former(self, found: list[_Found], span_ms: tuple[int, int]) -> list[SeriesRef]:
+        """Return live series in the slots they had before they were forgotten and came back."""
+        labels = {item.ref.fingerprint: item.ref.labels for item in found}
+        return [
+            SeriesRef(fingerprint, slot, labels[fingerprint])
+            for fingerprint, slot in self._catalogue(span_ms)
+            if fingerprint in labels
+        ]
+
     def _assemble(
-        self, found: list[_Found], matchers: Matchers, start_ms: int, end_ms: int
+        self, memory: _Memory, matchers: Matchers, start_ms: int, end_ms: int
     ) -> list[SeriesRows]:
-        live = {item.ref.fingerprint: item for item in found}
-        refs = {item.ref.fingerprint: item.ref for item in found}
-        oldest_ms = min((_first_ms(item.newest) for item in found), default=0)
-        sealed: dict[int, list[RowRun]] = {}
-        if not found or start_ms < oldest_ms or self._samples.has_pending():
-            past = {ref.fingerprint: ref for ref in self._past((matchers,), start_ms, end_ms)}
-            refs = {**past, **refs}
-            pending = self._samples.pending()
-            sealed = self._files.runs(list(refs.values()), pending, start_ms, end_ms)
+        refs = [item.ref for item in memory.found]
+        whole_from_ms = max((_first_ms(item.newest) for item in memory.found), default=start_ms)
+        if memory.known is not None:
+            refs += self._former(memory.found, (start_ms, end_ms))
+            refs += self._past((matchers,), (start_ms, end_ms), memory.known)
+        sealed: Runs = {}
+        if memory.known is not None or start_ms < whole_from_ms:
+            # Rows go from memory to pending to files; read in that order none is missed.
+            sealed = self._files.runs(refs, self._samples.pending(), start_ms, end_ms)
+        newest = {item.ref.fingerprint: item for item in memory.found}
         rows = []
-        for fingerprint, ref in refs.items():
-            runs = list(sealed.get(fingerprint, ()))
-            if fingerprint in live and len(live[fingerprint].newest.rows):
-                runs.append(live[fingerprint].newest)
+        for ref in {ref.fingerprint: ref for ref in refs}.values():
+            runs = _in_order(sealed.get(ref.fingerprint, {}), newest.get(ref.fingerprint))
             unpacked = unpack(ref, runs)
             series = judged(unpacked, _features(unpacked), start_ms=start_ms, end_ms=end_ms)
             if len(series.ts_ms):
@@ -161,11 +200,12 @@ def _slots(data: DataPlane, matcher_sets: tuple[Matchers, ...]) -> I32:
     return data.table.index.select(matcher_sets)
 
 
-def _live_labels(data: DataPlane, matcher_sets: tuple[Matchers, ...]) -> dict[int, Labels]:
-    return {
-        int(data.table.fingerprints[slot]): data.table.labels(slot)
-        for slot in _slots(data, matcher_sets).tolist()
-    }
+def _live_labels(data: DataPlane, matcher_sets: tuple[Matchers, ...]) -> set[Labels]:
+    return {data.table.labels(slot) for slot in _slots(data, matcher_sets).tolist()}
+
+
+def _known(data: DataPlane, start_ms: int) -> U64 | None:
+    return data.table.live_fingerprints() if data.forgotten_ms >= start_ms else None
 
 
 def _newest(data: DataPlane, matchers: Matchers) -> list[_Found]:
@@ -189,7 +229,24 @@ def _found(data: DataPlane, slot: int) -> _Found:
         meta[BEFORE_BITS] & _MASK_64,
         head.rows[slot, : meta[N_ROWS]].copy(),
     )
-    return _Found(ref, kind, run)
+    return _Found(ref, run, head.next_key(slot))
+
+
+def _in_order(sealed: dict[int, RowRun], newest: _Found | None) -> list[RowRun]:
+    """Return the runs of a series by time, without rows that left memory after it was read."""
+    runs = [
+        run
+        for key, run in sealed.items()
+        if newest is None or not _is_later(key, newest.newest_key)
+    ]
+    if newest is not None and len(newest.newest.rows):
+        runs.append(newest.newest)
+    return sorted(runs, key=lambda run: run.base_ts)
+
+
+def _is_later(key: int, newest_key: int) -> bool:
+    """Tell whether a block is of the same group as the rows in memory and not older."""
+    return newest_key <= key < block_key(newest_key // block_key(1, 0) + 1, 0)
 
 
 def _first_ms(run: RowRun) -> int:

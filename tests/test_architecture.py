@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[Unit, ...], ...] = (
     (("aiops.engine",),),
     (("aiops.pipeline",),),
     (("aiops.dataplane",),),
+    (("aiops.river_watch",),),
     (
         ("aiops.lifecycle",),
         (
@@ -74,7 +75,7 @@ A module belongs to the unit with the longest prefix of its name; units of one l
 and do not know each other.
 """
 
-PURE = ("aiops.pipeline", "aiops.dataplane", "aiops.wire", "aiops.domain")
+PURE = ("aiops.pipeline", "aiops.dataplane", "aiops.river_watch", "aiops.wire", "aiops.domain")
 """One of each layer that does no effects and knows neither time nor chance."""
 
 IMPURE_MODULES = (

@@ -18,12 +18,22 @@ class Journal(Protocol):
         Raises
         ------
         JournalError
-            When it could not be made durable; the record then is not in the journal.
+            When it could not be made durable; the record then is not in the journal, and neither
+            is any that was appended before its caller could know: a record may rely on those
+            appended earlier.
         """
         ...
 
     def replay(self, after_seq: int) -> Iterator[Record]:
         """Yield every record behind `after_seq`, oldest first; before `start` only."""
+        ...
+
+    def fill(self, first_seq: int, last_seq: int, *, at_ms: int) -> None:
+        """Put ticks where records were lost, so that their numbers are not given again.
+
+        Before `start` only. `first_seq` lies behind the newest record; the next append is numbered
+        behind `last_seq`, also when there is nothing to fill. Raises JournalError.
+        """
         ...
 
     def start(self, committed: CommittedCallback) -> None:

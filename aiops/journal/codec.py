@@ -52,7 +52,7 @@ def decode_record(seq: int, data: bytes) -> Record:
     Raises
     ------
     JournalError
-        When the checksum does not fit: the file is damaged.
+        When the checksum does not fit: the file is damaged; or a newer release wrote the record.
     """
     if len(data) < _PREFIX.size:
         raise JournalError(f"journal record {seq} is cut short")
@@ -62,7 +62,10 @@ def decode_record(seq: int, data: bytes) -> Record:
     payload = memoryview(data)[_PREFIX.size :]
     if kind == RecordKind.SAMPLES:
         return Record(seq, accepted_ms, _decode_samples(payload))
-    return Record(seq, accepted_ms, _DECODERS[RecordKind(kind)](orjson.loads(payload)))
+    decode = _DECODERS.get(kind)
+    if decode is None:
+        raise JournalError(f"journal record {seq} is of kind {kind}: made by a newer aiops; update")
+    return Record(seq, accepted_ms, decode(orjson.loads(payload)))
 
 
 def _encode_body(body: Body) -> tuple[RecordKind, bytes]:
@@ -84,7 +87,8 @@ def _encode_samples(batch: SampleBatch) -> bytes:
     n = len(batch)
     base_ms = int(batch.ts_ms.min()) if n else 0
     offsets = batch.ts_ms - base_ms
-    is_narrow = n == 0 or int(offsets.max()) <= _OFFSET_MAX
+    # an offset that wraps around is negative; as 64 bits it comes back all the same
+    is_narrow = n == 0 or (int(offsets.max()) <= _OFFSET_MAX and int(offsets.min()) >= 0)
     times = offsets.astype(np.int32 if is_narrow else np.int64)
     parts = [
         _COLUMNS.pack(n, len(batch.new_blocks), base_ms, 4 if is_narrow else 8),
@@ -100,11 +104,12 @@ def _encode_samples(batch: SampleBatch) -> bytes:
 
 
 def _decode_samples(payload: memoryview) -> SampleBatch:
+    # Columns are copied: kernels take neither read-only nor unaligned arrays.
     n, n_new, base_ms, time_size = _COLUMNS.unpack_from(payload)
     position = _COLUMNS.size
-    fingerprints = np.frombuffer(payload, np.uint64, n, position)
+    fingerprints = np.frombuffer(payload, np.uint64, n, position).copy()
     position += 8 * n
-    values = np.frombuffer(payload, np.float64, n, position)
+    values = np.frombuffer(payload, np.float64, n, position).copy()
     position += 8 * n
     times = np.frombuffer(payload, np.int32 if time_size == 4 else np.int64, n, position)
     position += time_size * n
@@ -155,7 +160,7 @@ def _pairs(rows: list[list[str]]) -> Labels:
     return tuple((name, value) for name, value in rows)
 
 
-_DECODERS: dict[RecordKind, Callable[[Json], Body]] = {
+_DECODERS: dict[int, Callable[[Json], Body]] = {
     RecordKind.METADATA: _decode_metadata,
     RecordKind.ALERTS: _decode_alerts,
     RecordKind.COMMAND: _decode_command,

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from aiops.domain.records import Body, Record
+from aiops.domain.records import Body, Record, Tick
 from aiops.errors import JournalError, OverloadError
 from aiops.journal.base import CommittedCallback
 
@@ -55,6 +55,11 @@ class MemoryJournal:
     def replay(self, after_seq: int) -> Iterator[Record]:
         """Yield every record behind `after_seq`, oldest first."""
         return iter([record for record in self._records if record.seq > after_seq])
+
+    def fill(self, first_seq: int, last_seq: int, *, at_ms: int) -> None:
+        """Put ticks where records were lost, so that their numbers are not given again."""
+        self._records.extend(Record(seq, at_ms, Tick()) for seq in range(first_seq, last_seq + 1))
+        self._last_seq = last_seq
 
     def start(self, committed: CommittedCallback) -> None:
         """Begin to take appends; `committed` is called by `append` itself, on its thread."""

@@ -12,13 +12,15 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from aiops.config import JournalConfig
-from aiops.domain.records import Body, Record
+from aiops.domain.records import Body, Record, Tick
 from aiops.errors import JournalError
 from aiops.journal.base import CommittedCallback
 from aiops.journal.codec import decode_record, encode_record
 from aiops.telemetry import log_event
 
 _LOG = logging.getLogger(__name__)
+
+_LOST_BEFORE = "an earlier record could not be written; send again"
 
 GROUP_MAX = 256
 """Chosen: records in one commit; at 100 KiB each a commit stays near 25 MiB."""
@@ -44,12 +46,18 @@ class _Trim:
     up_to_seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Resume:
+    """All callers know of the failure; what comes behind this relies on nothing that was lost."""
+
+
 class SqliteJournal:
     """Ordered, durable records in `journal.db`.
 
     Appends that come while a commit is under way share the next one. With `sync: full` a record is
     fsynced before `append` returns; with `os` it is in the operating system's hands and survives
-    the process, not the machine.
+    the process, not the machine. After a failed commit everything is refused until all callers
+    have learnt of it; then the next append tries the disk again.
 
     Parameters
     ----------
@@ -66,10 +74,13 @@ class SqliteJournal:
         self._bytes_max = config.bytes_max
         self._connection = _open(path, is_full=config.sync == "full")
         self._last_seq = int(self._connection.execute("SELECT seq FROM position").fetchone()[0])
-        self._inbox: queue.SimpleQueue[_Append | _Trim | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Append | _Trim | _Resume | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._committed: CommittedCallback | None = None
         self._is_closed = False
+        self._n_waiting = 0  # event loop only, as the next one
+        self._is_suspended = False
+        self._is_broken = False  # journal thread only
         self.is_healthy = True
         self._register(registry)
 
@@ -96,23 +107,34 @@ class SqliteJournal:
             raise JournalError(
                 "the journal is full: raise journal.bytes_max, or see why snapshots fail"
             )
+        if self._is_suspended:
+            raise JournalError(_LOST_BEFORE)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[int] = loop.create_future()
         data = encode_record(body, accepted_ms=accepted_ms)
+        self._n_waiting += 1
         self._inbox.put(_Append(body, accepted_ms, data, done, loop))
         return await done
 
     def replay(self, after_seq: int) -> Iterator[Record]:
         """Yield every record behind `after_seq`, oldest first; before `start` only."""
-        query = "SELECT seq, data FROM log WHERE seq > ? ORDER BY seq"
         expected = None
-        for seq, data in self._connection.execute(query, (after_seq,)):
+        for seq, data in self._stored(after_seq):
             if expected is not None and seq != expected:
                 raise JournalError(
                     f"journal lacks record {expected}; restore it or remove the file"
                 )
             expected = seq + 1
             yield decode_record(seq, data)
+
+    def fill(self, first_seq: int, last_seq: int, *, at_ms: int) -> None:
+        """Put ticks where records were lost; see `Journal.fill`."""
+        data = encode_record(Tick(), accepted_ms=at_ms)
+        try:
+            self._insert([(seq, data) for seq in range(first_seq, last_seq + 1)], last_seq)
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be written: {error}") from error
+        self._last_seq = last_seq
 
     def start(self, committed: CommittedCallback) -> None:
         """Begin to take appends and hand committed records on."""
@@ -135,25 +157,48 @@ class SqliteJournal:
             self._thread.join()
         self._connection.close()
 
+    def _stored(self, after_seq: int) -> Iterator[tuple[int, bytes]]:
+        query = "SELECT seq, data FROM log WHERE seq > ? ORDER BY seq"
+        try:
+            yield from self._connection.execute(query, (after_seq,))
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be read: {error}") from error
+
     def _run(self) -> None:
-        while True:
-            item = self._inbox.get()
-            group: list[_Append] = []
-            while True:
+        try:
+            while self._step():
+                pass
+        except Exception as error:  # the thread's border: nobody may wait for an answer for ever
+            log_event(_LOG, logging.CRITICAL, "journal.stopped", exc_info=error)
+            self._failures.inc()
+            self._is_closed, self.is_healthy = True, False
+            while not self._inbox.empty():
+                item = self._inbox.get()
                 if isinstance(item, _Append):
-                    group.append(item)
-                elif item is None:
+                    self._settle(item, JournalError("the journal has stopped"))
+
+    def _step(self) -> bool:
+        """Commit what waits in the inbox together; tell whether more may come."""
+        group: list[_Append] = []
+        item = self._inbox.get()
+        while True:
+            match item:
+                case None:
                     self._commit(group)
-                    return
-                else:
+                    return False
+                case _Append() if self._is_broken:
+                    self._settle(item, JournalError(_LOST_BEFORE))
+                case _Append():
+                    group.append(item)
+                case _Trim():
                     self._try_trim(item.up_to_seq)
-                if len(group) >= GROUP_MAX:
-                    break
-                try:
-                    item = self._inbox.get_nowait()
-                except queue.Empty:
-                    break
-            self._commit(group)
+                case _Resume():
+                    self._is_broken = False
+            if len(group) >= GROUP_MAX or self._inbox.empty():
+                break
+            item = self._inbox.get()
+        self._commit(group)
+        return True
 
     def _commit(self, group: list[_Append]) -> None:
         if not group:
@@ -161,25 +206,23 @@ class SqliteJournal:
         first = self._last_seq + 1
         try:
             with self._commits.time():
-                self._write(group, first)
+                rows = [(first + k, item.data) for k, item in enumerate(group)]
+                self._insert(rows, rows[-1][0])
         except sqlite3.Error as error:
             self._fail(group, error)
             return
         self._note_health(is_healthy=True, error="")
         self._last_seq += len(group)
         self._records.inc(len(group))
-        records = [Record(first + k, item.accepted_ms, item.body) for k, item in enumerate(group)]
-        assert self._committed is not None
-        self._committed(records)
-        for record, item in zip(records, group, strict=True):
-            _settle(item, record.seq)
+        self._hand_on(
+            [Record(first + k, item.accepted_ms, item.body) for k, item in enumerate(group)], group
+        )
 
-    def _write(self, group: list[_Append], first: int) -> None:
-        rows = [(first + k, item.data) for k, item in enumerate(group)]
+    def _insert(self, rows: list[tuple[int, bytes]], last_seq: int) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             self._connection.executemany("INSERT INTO log VALUES(?, ?)", rows)
-            self._connection.execute("UPDATE position SET seq = ?", (rows[-1][0],))
+            self._connection.execute("UPDATE position SET seq = ?", (last_seq,))
             self._connection.execute("COMMIT")
         except sqlite3.Error:
             # After a failed COMMIT the transaction may be over already; then this is a no-op.
@@ -187,11 +230,47 @@ class SqliteJournal:
             raise
         self._used_bytes += sum(len(data) for _, data in rows)
 
+    def _hand_on(self, records: list[Record], group: list[_Append]) -> None:
+        assert self._committed is not None
+        outcomes: list[int | JournalError] = [record.seq for record in records]
+        try:
+            self._committed(records)
+        except BaseException:
+            outcomes = [JournalError("the record is durable but was not taken over")] * len(group)
+            raise
+        finally:
+            for item, outcome in zip(group, outcomes, strict=True):
+                self._settle(item, outcome)
+
     def _fail(self, group: list[_Append], error: sqlite3.Error) -> None:
         self._failures.inc()
         self._note_health(is_healthy=False, error=str(error))
+        self._is_broken = True
         for item in group:
-            _settle(item, JournalError(f"the journal cannot be written: {error}"))
+            self._settle(item, JournalError(f"the journal cannot be written: {error}"))
+
+    def _settle(self, item: _Append, outcome: int | JournalError) -> None:
+        try:
+            item.loop.call_soon_threadsafe(self._resolve, item, outcome)
+        except RuntimeError:
+            # The loop is gone: the process is stopping, nobody waits for this answer any more.
+            return
+
+    def _resolve(self, item: _Append, outcome: int | JournalError) -> None:
+        """Answer a caller (on the event loop)."""
+        self._n_waiting -= 1
+        if isinstance(outcome, JournalError):
+            self._is_suspended = True
+            if not item.done.done():
+                item.done.set_exception(outcome)
+        elif not item.done.done():
+            item.done.set_result(outcome)
+        if self._is_suspended and self._n_waiting == 0:
+            item.loop.call_soon(self._resume)  # behind the callers, which were woken just now
+
+    def _resume(self) -> None:
+        self._is_suspended = False
+        self._inbox.put(_Resume())
 
     def _try_trim(self, up_to_seq: int) -> None:
         try:
@@ -222,29 +301,20 @@ class SqliteJournal:
         self.is_healthy = is_healthy
 
 
-def _settle(item: _Append, outcome: int | JournalError) -> None:
-    try:
-        item.loop.call_soon_threadsafe(_resolve, item.done, outcome)
-    except RuntimeError:
-        # The loop is gone: the process is stopping, nobody waits for this answer any more.
-        return
-
-
-def _resolve(done: asyncio.Future[int], outcome: int | JournalError) -> None:
-    if done.done():
-        return
-    if isinstance(outcome, JournalError):
-        done.set_exception(outcome)
-    else:
-        done.set_result(outcome)
-
-
 def _open(path: Path, *, is_full: bool) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (0, _SCHEMA_VERSION):
-        connection.close()
-        raise JournalError(f"{path.name} has schema {version}: made by a newer aiops; update")
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, _SCHEMA_VERSION):
+            connection.close()
+            raise JournalError(f"{path.name} has schema {version}: made by a newer aiops; update")
+        _prepare(connection, is_full=is_full)
+    except sqlite3.Error as error:
+        raise JournalError(f"{path} cannot be opened: {error}") from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, *, is_full: bool) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={'FULL' if is_full else 'NORMAL'}")
     connection.execute("PRAGMA wal_autocheckpoint=4096")  # 16 MiB: fewer, larger write-backs
@@ -254,4 +324,3 @@ def _open(path: Path, *, is_full: bool) -> sqlite3.Connection:
     connection.execute("CREATE TABLE IF NOT EXISTS position(seq INTEGER NOT NULL)")
     connection.execute("INSERT INTO position SELECT 0 WHERE NOT EXISTS (SELECT * FROM position)")
     connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-    return connection

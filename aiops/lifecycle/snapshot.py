@@ -25,6 +25,9 @@ _LOG = logging.getLogger(__name__)
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
+HEADER_BYTES_MAX = 16 * 1024 * 1024
+"""Chosen: a header names some thirty arrays in a few KiB; read before anything is believed."""
+
 KEPT = 2
 """Generations kept: if the newest is damaged, the one before it and the journal's tail serve."""
 
@@ -57,14 +60,32 @@ def write_snapshot(
     """
     path = directory / f"snapshot-{seq:020d}.partial"
     header = _header(arrays, {**facts, "aiops": __version__})
-    with path.open("wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-        crc = 0
-        for array in arrays.values():
-            crc = _write_array(file, array, crc)
+    try:
+        with path.open("wb") as file:
+            file.write(len(header).to_bytes(8, "little") + header)
+            crc = 0
+            for array in arrays.values():
+                crc = _write_array(file, array, crc)
         # safetensors forbids bytes behind the data, so the checksum stands in a file of its own.
         path.with_suffix(".crc").write_text(f"{zlib.crc32(header, crc):08x}\n")
+    except OSError:
+        discard_snapshot(path)
+        raise
     return path
+
+
+def discard_snapshot(path: Path) -> None:
+    """Remove a snapshot that was written and not published."""
+    path.unlink(missing_ok=True)
+    path.with_suffix(".crc").unlink(missing_ok=True)
+
+
+def discard_leftovers(directory: Path) -> None:
+    """Remove what a crash left of snapshots that were never published or not wholly deleted."""
+    for path in directory.glob("snapshot-*"):
+        is_orphan = path.suffix == ".crc32" and not path.with_suffix(_SUFFIX).exists()
+        if is_orphan or path.suffix in (".partial", ".crc"):
+            path.unlink(missing_ok=True)
 
 
 def publish_snapshot(path: Path) -> None:
@@ -143,6 +164,8 @@ def _write_array(file: BinaryIO, array: npt.NDArray[np.generic], crc: int) -> in
 def _checksum(path: Path) -> int:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
+        if length > HEADER_BYTES_MAX:
+            raise SnapshotError(f"{path.name} is damaged: header of {length} bytes")
         header = file.read(length)
         crc = 0
         while chunk := file.read(1 << 22):

@@ -35,14 +35,16 @@ class SeriesTable:
     ----------
     ignore
         Matcher sets of series that are stored but not judged.
+    capacity
+        Slots to begin with; more are made as needed.
     """
 
-    def __init__(self, ignore: Sequence[Matchers] = ()) -> None:
+    def __init__(self, ignore: Sequence[Matchers] = (), capacity: int = _SLOTS_MIN) -> None:
         self.index = SeriesIndex()
         self.n_slots = 0
-        self.fingerprints = np.zeros(_SLOTS_MIN, np.uint64)
-        self.track = np.zeros((_SLOTS_MIN, 4), np.int64)
-        self.seen_ms = np.zeros(_SLOTS_MIN, np.int64)
+        self.fingerprints = np.zeros(capacity, np.uint64)
+        self.track = np.zeros((capacity, 4), np.int64)
+        self.seen_ms = np.zeros(capacity, np.int64)
         self._map = U64Map()
         self._free: list[int] = []
         self._ignore = tuple(ignore)
@@ -109,13 +111,13 @@ class SeriesTable:
         return live
 
     def learn_metadata(self, entries: Sequence[MetricMetadata]) -> I32:
-        """Remember families; return slots whose kind changed, so that detectors forget them."""
+        """Remember families; return slots whose kind changed, in order, each once."""
         changed: list[int] = []
         for entry in entries:
             if len(self._metadata) < METADATA_MAX or entry.family in self._metadata:
                 self._metadata[entry.family] = entry
                 changed.extend(self._apply_kind(entry))
-        return np.array(changed, np.int32)
+        return np.array(sorted(set(changed)), np.int32)
 
     def metadata(self) -> list[MetricMetadata]:
         """Return what is known about families, sorted by name."""
@@ -124,6 +126,10 @@ class SeriesTable:
     def labels(self, slot: int) -> Labels:
         """Return the label set of a live slot."""
         return self.index.labels(slot)
+
+    def block(self, slot: int) -> bytes:
+        """Return the canonical label block of a slot, empty for a free one."""
+        return self.index.block(slot) if self.fingerprints[slot] else b""
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return the arrays of a snapshot, as live views; labels are saved apart."""

@@ -41,7 +41,10 @@ class GroupBlock:
 
 
 def encode_block(sealed: SealedGroup, fingerprints: U64, kinds: I64) -> bytes:
-    """Return the block of a sealed group; values and times exactly, bits of NaN included."""
+    """Return the block of a sealed group; values and times exactly, bits of NaN included.
+
+    The group has at least one row.
+    """
     members = np.zeros(GROUP_SLOTS, _MEMBERS)
     members["fingerprint"], members["kind"], members["meta"] = fingerprints, kinds, sealed.meta
     words = sealed.rows[:, 1]

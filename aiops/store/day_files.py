@@ -15,7 +15,8 @@ CREATE TABLE IF NOT EXISTS chunks(
     key INTEGER PRIMARY KEY, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
     block BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS series(
-    fingerprint INTEGER PRIMARY KEY, slot INTEGER NOT NULL, labels BLOB NOT NULL);
+    fingerprint INTEGER NOT NULL, slot INTEGER NOT NULL, labels BLOB NOT NULL,
+    PRIMARY KEY(fingerprint, slot));
 """
 
 
@@ -53,23 +54,63 @@ def open_for_writing(directory: Path, day: int) -> sqlite3.Connection:
     """
     path = day_path(directory, day)
     connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (0, _SCHEMA_VERSION):
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        _check_version(connection, path)
+        connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+    except (sqlite3.Error, StoreError):
         connection.close()
-        raise StoreError(f"{path.name} has schema {version}: made by a newer aiops; update")
-    connection.executescript(_SCHEMA)
-    connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+        raise
     return connection
 
 
 def open_for_reading(directory: Path, day: int) -> sqlite3.Connection | None:
-    """Return a read-only connection to a day's file, None when there is none."""
+    """Return a read-only connection to a day's file, None when there is none to be read yet.
+
+    Raises
+    ------
+    sqlite3.Error
+        When the file is damaged or the disk fails.
+    """
     path = day_path(directory, day)
     if not path.exists():
         return None
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        is_ready = _version(connection) == _SCHEMA_VERSION  # it is set last
+    except sqlite3.Error:
+        connection.close()
+        raise
+    if not is_ready:
+        connection.close()
+        return None
+    return connection
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    version = _version(connection)
+    if version not in (0, _SCHEMA_VERSION):
+        raise StoreError(f"{path.name} has schema {version}: made by a newer aiops; update")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def is_damaged(error: sqlite3.Error) -> bool:
+    """Tell whether an error says that the file itself is broken, so that no retry will help."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def set_aside(directory: Path, day: int) -> Path:
+    """Rename a damaged file so that the day begins anew; return where it is now."""
+    path = day_path(directory, day)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return path.replace(path.with_name(path.name + ".damaged"))
 
 
 def drop_days_before(directory: Path, first_kept: int) -> int:

@@ -7,11 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.domain.samples import F64, I32, I64, U8, U64
+from aiops.errors import SnapshotError
 from aiops.store.kernels.head import (
     BASE_TS,
     BEFORE_TS,
     GROUP_SLOTS,
     N_ROWS,
+    OFFSET_SHIFT,
     k_head_append,
     k_head_take,
 )
@@ -37,7 +39,21 @@ class SealedGroup:
     @property
     def key(self) -> int:
         """Return the block's name in a day file."""
-        return self.group << 24 | self.seal
+        return block_key(self.group, self.seal)
+
+    @property
+    def span_ms(self) -> tuple[int, int]:
+        """Return the times of the earliest and the latest row; there must be one."""
+        used = self.meta[:, N_ROWS] > 0
+        ends = np.cumsum(self.meta[used, N_ROWS])
+        offsets = (self.rows[ends - 1, 1] >> np.uint64(OFFSET_SHIFT)).astype(np.int64)
+        bases = self.meta[used, BASE_TS]
+        return int(bases.min()), int((bases + offsets).max())
+
+
+def block_key(group: int, seal: int) -> int:
+    """Return the name of a group's block; later blocks of a group have greater ones."""
+    return group << 24 | seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +67,6 @@ class SealedBlock:
     fingerprints: U64
     kinds: I64
     labels: tuple[bytes, ...]
-
-    @property
-    def span_ms(self) -> tuple[int, int]:
-        """Return the times of the earliest and the latest row."""
-        used = self.sealed.meta[:, N_ROWS] > 0
-        first = int(self.sealed.meta[used, BASE_TS].min())
-        position, last = 0, first
-        for member in range(GROUP_SLOTS):
-            position += int(self.sealed.meta[member, N_ROWS])
-            if used[member]:
-                offset = int(self.sealed.rows[position - 1, 1]) >> 33
-                last = max(last, int(self.sealed.meta[member, BASE_TS]) + offset)
-        return first, last
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +93,15 @@ class Head:
     the score eighths of a decade up to 31.875.
     """
 
-    def __init__(self, chunk_rows: int) -> None:
+    def __init__(self, chunk_rows: int, capacity: int = _SLOTS_MIN) -> None:
         self._chunk_rows = chunk_rows
-        self.rows = np.zeros((_SLOTS_MIN, chunk_rows, 2), np.uint64)
-        self.meta = np.zeros((_SLOTS_MIN, 4), np.int64)
+        n_groups = -(-capacity // GROUP_SLOTS)
+        n_slots = n_groups * GROUP_SLOTS
+        self.rows = np.zeros((n_slots, chunk_rows, 2), np.uint64)
+        self.meta = np.zeros((n_slots, 4), np.int64)
         self.meta[:, BEFORE_TS] = -1
-        self._limits = self._first_limits(0, _SLOTS_MIN)
-        self._seals = np.zeros(_SLOTS_MIN // GROUP_SLOTS, np.int32)
+        self._limits = self._first_limits(0, n_slots)
+        self._seals = np.zeros(n_groups, np.int32)
 
     def grow(self, n_slots: int) -> None:
         """Make room for at least `n_slots` slots."""
@@ -104,7 +109,7 @@ class Head:
         if n_slots <= old:
             return
         capacity = -(-max(n_slots, 2 * old) // GROUP_SLOTS) * GROUP_SLOTS
-        rows = np.zeros((capacity, self._chunk_rows, 2), np.uint64)
+        rows = np.zeros((capacity, *self.rows.shape[1:]), np.uint64)
         rows[:old] = self.rows
         meta = np.zeros((capacity, 4), np.int64)
         meta[:, BEFORE_TS] = -1
@@ -149,6 +154,11 @@ class Head:
         self._limits[group] = self._chunk_rows
         return SealedGroup(group, seal, meta, rows)
 
+    def next_key(self, slot: int) -> int:
+        """Return the name of the block that the rows a slot holds now will be sealed in."""
+        group = slot // GROUP_SLOTS
+        return block_key(group, int(self._seals[group]))
+
     def forget(self, slots: I32) -> None:
         """Empty these slots for another series; their groups must have been sealed before."""
         self.meta[slots] = 0
@@ -165,13 +175,25 @@ class Head:
         }
 
     def restore(self, state: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Take over a snapshot made with the same `chunk_rows`."""
-        n_groups = len(state["head.seals"])
+        """Take over a snapshot into this fresh head, also one made with other `chunk_rows`.
+
+        Raises
+        ------
+        SnapshotError
+            When the arrays do not belong together, or another release grouped slots differently.
+        """
+        saved, n_groups = state["head.rows"], len(state["head.seals"])
         n_slots = n_groups * GROUP_SLOTS
+        if len(saved) != n_slots or len(state["head.meta"]) != n_slots:
+            raise SnapshotError(f"saved rows are not in {n_groups} groups of {GROUP_SLOTS} slots")
+        n_rows = saved.shape[1]
+        if n_rows > self.rows.shape[1]:
+            # Rows beyond a lowered chunk_rows stay where they are; the limits seal them soon.
+            self.rows = np.zeros((len(self.rows), n_rows, 2), np.uint64)
         self.grow(n_slots)
-        self.rows[:n_slots] = state["head.rows"]
+        self.rows[:n_slots, :n_rows] = saved
         self.meta[:n_slots] = state["head.meta"]
-        self._limits[:n_groups] = state["head.limits"]
+        self._limits[:n_groups] = np.minimum(state["head.limits"], np.int32(self._chunk_rows))
         self._seals[:n_groups] = state["head.seals"]
 
     def _first_limits(self, first_slot: int, end_slot: int) -> I32:

@@ -1,19 +1,30 @@
 """Rows of series out of day files, pending blocks and memory, put together in time order."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from aiops.domain.samples import F64, I64, U8, U64, SeriesRef, SeriesRows
-from aiops.store.chunks import decode_block
-from aiops.store.day_files import day_of, days_present, open_for_reading
-from aiops.store.head import SealedBlock
-from aiops.store.kernels.head import BASE_TS, BEFORE_BITS, BEFORE_TS, GROUP_SLOTS, k_head_unpack
+from aiops.errors import StoreError
+from aiops.store.chunks import GroupBlock, decode_block
+from aiops.store.day_files import day_of, day_path, days_present, open_for_reading
+from aiops.store.head import SealedBlock, block_key
+from aiops.store.kernels.head import (
+    BASE_TS,
+    BEFORE_BITS,
+    BEFORE_TS,
+    GROUP_SLOTS,
+    N_ROWS,
+    OFFSET_MAX,
+    k_head_unpack,
+)
 
 _OPEN_DAYS_MAX = 32
+_MASK_64 = 0xFFFFFFFFFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,10 @@ class RowRun:
     before_ts: int
     before_bits: int
     rows: U64
+
+
+Runs = dict[int, dict[int, RowRun]]
+"""Fingerprint -> key of a block -> the run of that series in that block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +69,36 @@ class SampleReader:
 
     def runs(
         self, refs: Sequence[SeriesRef], pending: Sequence[SealedBlock], start_ms: int, end_ms: int
-    ) -> dict[int, list[RowRun]]:
-        """Return the sealed runs of each series by fingerprint, oldest first, within a span."""
-        wanted = {ref.fingerprint for ref in refs}
-        found: dict[int, dict[int, RowRun]] = {fingerprint: {} for fingerprint in wanted}
+    ) -> Runs:
+        """Return the sealed runs of each series by fingerprint and block, within a span.
+
+        A series that came back after it was forgotten has a reference for each of its slots.
+
+        Raises
+        ------
+        StoreError
+            When a file or a block cannot be read.
+        """
+        found: Runs = {ref.fingerprint: {} for ref in refs}
         for group in sorted({ref.slot // GROUP_SLOTS for ref in refs}):
             for key, data in self._blocks(group, start_ms, end_ms):
-                block = decode_block(data)
-                starts = block.starts
-                for member in range(GROUP_SLOTS):
-                    fingerprint = int(block.fingerprints[member])
-                    if fingerprint in wanted and starts[member] < starts[member + 1]:
-                        rows = block.rows[starts[member] : starts[member + 1]]
-                        kind = int(block.kinds[member])
-                        found[fingerprint][key] = _run(kind, block.meta[member], rows)
+                _collect_stored(key, decode_block(data), found)
         for sealed in pending:
             _collect_pending(sealed, found)
-        return {fp: [runs[key] for key in sorted(runs)] for fp, runs in found.items()}
+        return found
 
-    def catalogue(self, start_ms: int, end_ms: int) -> dict[int, tuple[int, bytes]]:
-        """Return fingerprint -> (slot, label block) of every series with sealed rows in a span."""
-        known: dict[int, tuple[int, bytes]] = {}
-        for day in self._days(start_ms, end_ms):
-            connection = self._connection(day)
-            if connection is not None:
-                query = "SELECT fingerprint, slot, labels FROM series"
-                for signed, slot, block in connection.execute(query):
-                    known[signed & 0xFFFFFFFFFFFFFFFF] = (slot, block)
+    def catalogue(self, start_ms: int, end_ms: int) -> dict[tuple[int, int], bytes]:
+        """Return (fingerprint, slot) -> label block of series in the files of a span.
+
+        Raises
+        ------
+        StoreError
+            When a file cannot be read.
+        """
+        known: dict[tuple[int, int], bytes] = {}
+        query = "SELECT fingerprint, slot, labels FROM series"
+        for signed, slot, block in self._rows(start_ms, end_ms, query, ()):
+            known[signed & _MASK_64, slot] = block
         return known
 
     def close(self) -> None:
@@ -94,24 +112,35 @@ class SampleReader:
             "SELECT key, block FROM chunks WHERE key BETWEEN ? AND ? "
             "AND last_ms >= ? AND first_ms <= ? ORDER BY key"
         )
-        bounds = (group << 24, (group + 1 << 24) - 1, start_ms, end_ms)
-        for day in self._days(start_ms, end_ms):
-            connection = self._connection(day)
-            if connection is not None:
-                yield from connection.execute(query, bounds)
+        bounds = (block_key(group, 0), block_key(group + 1, 0) - 1, start_ms, end_ms)
+        return self._rows(start_ms, end_ms, query, bounds)
 
-    def _days(self, start_ms: int, end_ms: int) -> list[int]:
-        # A block lies in the file of its latest row's day, which may be the day after `end_ms`.
-        first, last = day_of(start_ms), day_of(end_ms) + 1
-        return [day for day in days_present(self._directory) if first <= day <= last]
+    def _rows(
+        self, start_ms: int, end_ms: int, query: str, values: tuple[int, ...]
+    ) -> Iterator[Any]:
+        """Yield what a query finds in the files that may have blocks with rows in a span.
+
+        A block lies in the file of its latest row's day; with slow series that is weeks later.
+        """
+        first, last = day_of(start_ms), day_of(end_ms + OFFSET_MAX)
+        for day in days_present(self._directory):
+            if not first <= day <= last:
+                continue
+            try:
+                connection = self._connection(day)
+                if connection is not None:
+                    yield from connection.execute(query, values)
+            except sqlite3.Error as error:
+                name = day_path(self._directory, day).name
+                raise StoreError(f"{name} cannot be read: {error}") from error
 
     def _connection(self, day: int) -> sqlite3.Connection | None:
         if day not in self._connections:
-            if len(self._connections) >= _OPEN_DAYS_MAX:
-                self._connections.pop(min(self._connections)).close()
             connection = open_for_reading(self._directory, day)
             if connection is None:
                 return None
+            if len(self._connections) >= _OPEN_DAYS_MAX:
+                self._connections.pop(min(self._connections)).close()
             self._connections[day] = connection
         return self._connections[day]
 
@@ -148,10 +177,10 @@ def unpack(ref: SeriesRef, runs: Sequence[RowRun]) -> UnpackedRows:
 
 def judged(unpacked: UnpackedRows, features: F64, *, start_ms: int, end_ms: int) -> SeriesRows:
     """Return the rows within a span with the band put back around the detector's feature."""
-    kept = slice(
-        int(np.searchsorted(unpacked.ts_ms, start_ms, "left")),
-        int(np.searchsorted(unpacked.ts_ms, end_ms, "right")),
-    )
+    kept = np.flatnonzero((unpacked.ts_ms >= start_ms) & (unpacked.ts_ms <= end_ms))
+    if np.any(np.diff(unpacked.ts_ms[kept]) < 0):
+        # A series that was forgotten may come back with samples older than its former ones.
+        kept = kept[np.argsort(unpacked.ts_ms[kept], kind="stable")]
     half = unpacked.half[kept]
     expected = features[kept] - unpacked.deviations[kept] * half
     return SeriesRows(
@@ -166,17 +195,22 @@ def judged(unpacked: UnpackedRows, features: F64, *, start_ms: int, end_ms: int)
     )
 
 
-def _collect_pending(sealed: SealedBlock, found: dict[int, dict[int, RowRun]]) -> None:
-    position = 0
-    for member, fingerprint in enumerate(sealed.fingerprints.tolist()):
-        n_rows = int(sealed.sealed.meta[member, 0])
-        rows = sealed.sealed.rows[position : position + n_rows]
-        position += n_rows
-        if fingerprint in found and n_rows:
-            run = _run(int(sealed.kinds[member]), sealed.sealed.meta[member], rows)
-            found[fingerprint][sealed.sealed.key] = run
+def _collect_stored(key: int, block: GroupBlock, found: Runs) -> None:
+    for member, fingerprint in enumerate(block.fingerprints.tolist()):
+        rows = block.rows[block.starts[member] : block.starts[member + 1]]
+        if fingerprint in found and len(rows):
+            found[fingerprint][key] = _run(int(block.kinds[member]), block.meta[member], rows)
+
+
+def _collect_pending(block: SealedBlock, found: Runs) -> None:
+    sealed, end = block.sealed, 0
+    for member, fingerprint in enumerate(block.fingerprints.tolist()):
+        start, end = end, end + int(sealed.meta[member, N_ROWS])
+        if fingerprint in found and start < end:
+            run = _run(int(block.kinds[member]), sealed.meta[member], sealed.rows[start:end])
+            found[fingerprint][sealed.key] = run
 
 
 def _run(kind: int, meta: I64, rows: U64) -> RowRun:
-    before_bits = int(meta[BEFORE_BITS]) & 0xFFFFFFFFFFFFFFFF
+    before_bits = int(meta[BEFORE_BITS]) & _MASK_64
     return RowRun(kind, int(meta[BASE_TS]), int(meta[BEFORE_TS]), before_bits, rows)

@@ -1,5 +1,6 @@
 """Writes sealed groups into day files from its own thread, and keeps them readable meanwhile."""
 
+import contextlib
 import itertools
 import logging
 import sqlite3
@@ -12,7 +13,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from aiops.errors import StoreError
 from aiops.store.chunks import encode_block
-from aiops.store.day_files import day_of, drop_days_before, open_for_writing
+from aiops.store.day_files import (
+    day_of,
+    drop_days_before,
+    is_damaged,
+    open_for_writing,
+    set_aside,
+)
 from aiops.store.head import SealedBlock
 from aiops.store.kernels.head import GROUP_SLOTS
 from aiops.telemetry import log_event
@@ -27,7 +34,9 @@ LINGER_S = 0.5
 """Measured (bench_ingest --steady): a transaction a block cost 200 ns a row, mostly for rewriting
 the same tree pages; blocks of half a second in one transaction cost a third of that."""
 
-_RETRY_S = 1.0
+RETRY_S = 1.0
+"""Chosen: a full disk is noticed as mended within a second, at no load to speak of."""
+
 _OPEN_DAYS_MAX = 3
 _CACHE_KIB = 2048
 
@@ -45,6 +54,8 @@ class SampleStore:
         Takes the store's own metrics.
     linger_s
         How long the first block of a transaction waits for more.
+    retry_s
+        Time between attempts while the disk does not take blocks.
     """
 
     def __init__(
@@ -54,12 +65,14 @@ class SampleStore:
         retention_days: int,
         registry: CollectorRegistry,
         linger_s: float = LINGER_S,
+        retry_s: float = RETRY_S,
     ) -> None:
         self._directory = directory
         self._retention_days = retention_days
         self._linger_s = linger_s
+        self._retry_s = retry_s
         self._connections: dict[int, sqlite3.Connection] = {}
-        self._catalogued: dict[int, set[int]] = {}
+        self._catalogued: dict[int, set[tuple[int, int]]] = {}
         self._pending: deque[SealedBlock] = deque()
         self._changed = threading.Condition()
         self._is_closing = False
@@ -93,10 +106,6 @@ class SampleStore:
         with self._changed:
             return list(self._pending)
 
-    def has_pending(self) -> bool:
-        """Tell whether any block is not yet in a day file."""
-        return bool(self._pending)
-
     def flush(self, timeout_s: float) -> bool:
         """Wait until all is written and survives a power cut; tell whether it is so."""
         with self._changed:
@@ -119,27 +128,37 @@ class SampleStore:
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
+        try:
+            while self._step():
+                pass
+            self._attempt(self._close_days)
+        except Exception as error:  # the thread's border: readiness has to tell of it
+            log_event(_LOG, logging.CRITICAL, "store.stopped", exc_info=error)
+            self._errors.inc()
+            self.is_healthy = False
             with self._changed:
-                self._changed.wait_for(self._has_work)
-                self._changed.wait_for(self._is_pressed, self._linger_s)
-                batch = list(itertools.islice(self._pending, _BATCH_MAX))
-                is_last = len(batch) == len(self._pending)
-                wanted = self._syncs_wanted if is_last else self._syncs_done
-            is_done = self._attempt(lambda: self._work(batch, wanted))  # noqa: B023  # runs at once
-            with self._changed:
-                if is_done:
-                    for _ in batch:
-                        self._pending.popleft()
-                    self._syncs_done = wanted
-                    self._changed.notify_all()
-                elif not self._is_closing:
-                    self._changed.wait_for(lambda: self._is_closing, _RETRY_S)
-                # Closing with a broken disk: the journal still has these rows.
-                if self._is_closing and (not is_done or not self._pending):
-                    break
-        for day in list(self._connections):
-            self._close_day(day)
+                self._is_closing = True  # nobody may wait for room
+                self._changed.notify_all()
+
+    def _step(self) -> bool:
+        """Write one batch; tell whether there is more to come."""
+        with self._changed:
+            self._changed.wait_for(self._has_work)
+            self._changed.wait_for(self._is_pressed, self._linger_s)
+            batch = list(itertools.islice(self._pending, _BATCH_MAX))
+            is_last = len(batch) == len(self._pending)
+            wanted = self._syncs_wanted if is_last else self._syncs_done
+        is_done = self._attempt(lambda: self._work(batch, wanted))
+        with self._changed:
+            if is_done:
+                for _ in batch:
+                    self._pending.popleft()
+                self._syncs_done = wanted
+                self._changed.notify_all()
+                return not self._is_closing or bool(self._pending)
+            # When closing with a broken disk, the journal still has these rows.
+            self._changed.wait_for(lambda: self._is_closing, self._retry_s)
+            return not self._is_closing
 
     def _has_work(self) -> bool:
         is_behind = self._syncs_wanted > self._syncs_done or self._first_kept > self._pruned_to
@@ -158,6 +177,7 @@ class SampleStore:
             if self.is_healthy:
                 log_event(_LOG, logging.ERROR, "store.write_failed", error=str(error))
             self.is_healthy = False
+            self._drop_connections()
             return False
         if not self.is_healthy:
             log_event(_LOG, logging.INFO, "store.recovered")
@@ -178,35 +198,45 @@ class SampleStore:
     def _write(self, batch: list[SealedBlock]) -> None:
         by_day: dict[int, list[SealedBlock]] = {}
         for block in batch:
-            by_day.setdefault(day_of(block.span_ms[1]), []).append(block)
+            by_day.setdefault(day_of(block.sealed.span_ms[1]), []).append(block)
         for day, blocks in by_day.items():
-            rows = [
-                (b.sealed.key, *b.span_ms, encode_block(b.sealed, b.fingerprints, b.kinds))
-                for b in blocks
-            ]
-            connection = self._connection(day)
-            newcomers = self._newcomers(day, blocks)
-            connection.execute("BEGIN")
             try:
-                connection.executemany("INSERT OR REPLACE INTO chunks VALUES(?,?,?,?)", rows)
-                connection.executemany("INSERT OR REPLACE INTO series VALUES(?,?,?)", newcomers)
-                connection.execute("COMMIT")
-            except sqlite3.Error:
-                connection.rollback()
+                self._write_day(day, blocks)
+            except sqlite3.DatabaseError as error:
+                if is_damaged(error):
+                    self._drop_connections()
+                    path = set_aside(self._directory, day)
+                    log_event(_LOG, logging.ERROR, "store.set_aside", path=path, error=str(error))
                 raise
-            self._catalogued[day].update(fingerprint for fingerprint, _, _ in newcomers)
-            self._bytes.inc(sum(len(row[3]) for row in rows))
         self._rows.inc(sum(len(block.sealed.rows) for block in batch))
 
+    def _write_day(self, day: int, blocks: list[SealedBlock]) -> None:
+        rows = [
+            (b.sealed.key, *b.sealed.span_ms, encode_block(b.sealed, b.fingerprints, b.kinds))
+            for b in blocks
+        ]
+        connection = self._connection(day)
+        newcomers = self._newcomers(day, blocks)
+        connection.execute("BEGIN")
+        try:
+            connection.executemany("INSERT OR REPLACE INTO chunks VALUES(?,?,?,?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO series VALUES(?,?,?)", newcomers)
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            connection.rollback()
+            raise
+        self._catalogued[day].update((fingerprint, slot) for fingerprint, slot, _ in newcomers)
+        self._bytes.inc(sum(len(row[3]) for row in rows))
+
     def _newcomers(self, day: int, batch: list[SealedBlock]) -> list[tuple[int, int, bytes]]:
-        """Return catalogue rows of series that have no row in this day's file yet."""
+        """Return catalogue rows of series in slots they are not yet known by in this file."""
         known = self._catalogued.setdefault(day, set())
         rows = []
         for block in batch:
             signed = block.fingerprints.view("int64").tolist()
             for member, labels in enumerate(block.labels):
-                if labels and signed[member] not in known:
-                    slot = block.sealed.group * GROUP_SLOTS + member
+                slot = block.sealed.group * GROUP_SLOTS + member
+                if labels and (signed[member], slot) not in known:
                     rows.append((signed[member], slot, labels))
         return rows
 
@@ -219,5 +249,21 @@ class SampleStore:
         return self._connections[day]
 
     def _close_day(self, day: int) -> None:
-        self._connections.pop(day).close()
+        """Close a day's file, with all that was written to it on the disk for good."""
+        connection = self._connections[day]
+        connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        del self._connections[day]
         self._catalogued.pop(day, None)
+        connection.close()
+
+    def _close_days(self) -> None:
+        for day in list(self._connections):
+            self._close_day(day)
+
+    def _drop_connections(self) -> None:
+        """Let go of all files, so that the next attempt opens them anew."""
+        for connection in self._connections.values():
+            with contextlib.suppress(sqlite3.Error):  # the failure was told of already
+                connection.close()
+        self._connections.clear()
+        self._catalogued.clear()

@@ -19,7 +19,9 @@ _LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_RETRY_S = 1.0
+RETRY_S = 1.0
+"""Chosen: a full disk is noticed as mended within a second, at no load to speak of."""
+
 EFFECTS_MAX = 10_000
 """Chosen: effects waiting for the disk; beyond, the engine waits and doors answer 503."""
 
@@ -36,12 +38,20 @@ class StateWriter:
         position and whether there were any.
     registry
         Takes the writer's own metrics.
+    retry_s
+        Time between attempts while the disk does not take effects.
     """
 
     def __init__(
-        self, store: StateStore, written: Callable[[int, bool], None], registry: CollectorRegistry
+        self,
+        store: StateStore,
+        written: Callable[[int, bool], None],
+        registry: CollectorRegistry,
+        *,
+        retry_s: float = RETRY_S,
     ) -> None:
         self._store = store
+        self._retry_s = retry_s
         self._written = written
         self._effects: deque[tuple[int, tuple[IncidentEffect, ...]]] = deque()
         self._calls: deque[Callable[[], None]] = deque()
@@ -51,7 +61,6 @@ class StateWriter:
         self._errors = Counter("aiops_store_state_errors_total", "Failed writes", registry=registry)
         waiting = Gauge("aiops_store_state_waiting", "Effects waiting for disk", registry=registry)
         waiting.set_function(lambda: len(self._effects))
-        self.written_seq = 0
         self.is_healthy = True
 
     def start(self) -> None:
@@ -70,6 +79,8 @@ class StateWriter:
         future: Future[T] = Future()
 
         def call() -> None:
+            if not future.set_running_or_notify_cancel():
+                return  # whoever asked for it was cancelled meanwhile
             try:
                 future.set_result(write())
             except Exception as error:  # a border: the caller knows what it means
@@ -97,20 +108,35 @@ class StateWriter:
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
+        try:
+            while self._step():
+                pass
+        except Exception as error:  # the thread's border: readiness has to tell of it
+            log_event(_LOG, logging.CRITICAL, "state.stopped", exc_info=error)
+            self._errors.inc()
+            self.is_healthy = False
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+            calls = list(self._calls)
+            self._calls.clear()
+        for call in calls:
+            call()
+
+    def _step(self) -> bool:
+        """Run one call and write all effects; tell whether there is more to come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._effects or self._calls or self._is_closing)
+            call = self._calls.popleft() if self._calls else None
+            batch = list(self._effects)
+        if call is not None:
+            call()
+        if batch and not self._try_apply(batch):
             with self._changed:
-                self._changed.wait_for(lambda: self._effects or self._calls or self._is_closing)
-                call = self._calls.popleft() if self._calls else None
-                batch = list(self._effects)
-            if call is not None:
-                call()
-            if batch and not self._try_apply(batch):
-                with self._changed:
-                    if self._is_closing:
-                        return  # the journal still has the records behind these effects
-                    self._changed.wait_for(lambda: self._is_closing, _RETRY_S)
-            elif call is None and not batch:
-                return
+                # When closing, the journal still has the records behind these effects.
+                self._changed.wait_for(lambda: self._calls or self._is_closing, self._retry_s)
+                return not self._is_closing
+        return call is not None or bool(batch)
 
     def _try_apply(self, batch: list[tuple[int, tuple[IncidentEffect, ...]]]) -> bool:
         effects = [effect for _, part in batch for effect in part]

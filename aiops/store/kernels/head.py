@@ -14,6 +14,7 @@ BEFORE_TS = 2
 BEFORE_BITS = 3
 
 # Second word of a row: time offset 31 bits | in anomaly 1 | half-width 12 | deviation 12 | score 8.
+OFFSET_SHIFT = 33
 OFFSET_MAX = 0x7FFFFFFF
 SCORE_STEPS = 8.0
 """Scores are kept in eighths of a decade, up to 31.875."""
@@ -121,7 +122,7 @@ def k_head_append(
         deviation = 0.0
         if half[row] > 0.0:
             deviation = (features[row] - expected[row]) / half[row]
-        score = min(scores[row] * SCORE_STEPS, 255.0)
+        score = min(scores[row] * SCORE_STEPS + 0.5, 255.0)
         rows[slot, n, 0] = bits[row]
         rows[slot, n, 1] = (
             np.uint64(offset) << np.uint64(33)
