@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
-from aiops.domain.labels import Labels
+from aiops.domain.labels import Labels, label_value
+
+OWN_ALERTNAME = "AiopsIncident"
+"""What our incidents are called in Alertmanager."""
+
+INCIDENT_LABEL = "incident_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +25,13 @@ class Alert:
     ends_at_ms: int
     generator_url: str = ""
     group_key: str = ""
+
+
+def is_own_alert(labels: Labels) -> bool:
+    """Tell whether these are the labels of an incident that we sent out as an alert.
+
+    Alertmanager routes it back to us where all alerts go to our webhook. As evidence it would
+    keep its own incident firing for ever, or open another one about it.
+    """
+    is_ours = label_value(labels, "alertname") == OWN_ALERTNAME
+    return is_ours and label_value(labels, INCIDENT_LABEL) != ""

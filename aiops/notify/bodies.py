@@ -7,13 +7,11 @@ from urllib.parse import quote
 
 import orjson
 
-from aiops.domain.alert import Alert
+from aiops.domain.alert import INCIDENT_LABEL, OWN_ALERTNAME, Alert
 from aiops.domain.anomaly import Anomaly
 from aiops.domain.incident import Incident, IncidentChange, IncidentEventKind
 from aiops.domain.incident_json import incident_to_json
 from aiops.domain.labels import format_series, label_value, labels_from, without_name
-
-ALERTNAME = "AiopsIncident"
 
 WEBHOOK_VERSION = "1"
 """Grows when a field of the webhook body changes its meaning or goes away."""
@@ -73,8 +71,8 @@ def alert_labels(incident: Incident) -> dict[str, str]:
     hide ours are kept as `exported_NAME`, as Prometheus does on a clash.
     """
     own = {
-        "alertname": ALERTNAME,
-        "incident_id": incident.incident_id,
+        "alertname": OWN_ALERTNAME,
+        INCIDENT_LABEL: incident.incident_id,
         "severity": incident.severity.value,
     }
     shared: dict[str, str] = {}

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from aiops.domain.alert import Alert
+from aiops.domain.alert import Alert, is_own_alert
 from aiops.domain.labels import Labels, labels_from
 from aiops.domain.records import AlertBatch
 from aiops.errors import DecodeError
@@ -40,6 +40,7 @@ REASONS = (
     "no_labels",
     "too_many_labels",
     "label_too_long",
+    "own_alert",
     "duplicate",
     "too_many_alerts",
 )
@@ -126,6 +127,8 @@ def _alert(item: object, group_key: str) -> Alert:
     if not isinstance(item, dict):
         raise _RejectedError("not_an_object")
     labels = _labels(item.get("labels"))
+    if is_own_alert(labels):
+        raise _RejectedError("own_alert")
     ends_at_ms = _time_ms(item.get("endsAt"))
     is_firing = _is_firing(item.get("status"), ends_at_ms)
     return Alert(
