@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 
-from aiops.domain.incident import TimelineEvent
+from aiops.domain.incident import IncidentEventKind, TimelineEvent
 
 HEAD_LINES = 50
 TAIL_LINES = 150
@@ -46,5 +46,6 @@ class Timeline:
         if self._newest_cut is None:
             return (*self._head, *self._tail)
         cut = self._newest_cut
-        between = TimelineEvent(cut.at_ms, cut.kind, f"{self.n_cut} lines left out up to here")
+        text = f"{self.n_cut} lines left out up to here"
+        between = TimelineEvent(cut.at_ms, IncidentEventKind.LINES_CUT, text)
         return (*self._head, between, *self._tail)

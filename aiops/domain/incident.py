@@ -40,6 +40,7 @@ class IncidentEventKind(StrEnum):
     RESOLVED = "resolved"
     REOPENED = "reopened"
     ACTION = "action"
+    LINES_CUT = "lines_cut"
 
 
 @dataclass(frozen=True, slots=True)
