@@ -34,6 +34,10 @@ class NewSeriesBudget:
         self._tokens -= n_granted
         return n_granted
 
+    def give_back(self, n_not_created: int) -> None:
+        """Return tokens that were taken and not used."""
+        self._tokens = min(self.burst, self._tokens + n_not_created)
+
 
 class SeriesDirectory:
     """Maps wire keys to fingerprints; owned by the event loop, which is its only writer.
@@ -41,9 +45,15 @@ class SeriesDirectory:
     A key is the hash of a label block as a sender encodes it, a fingerprint the hash of the
     canonical block. Both hashes are the same function, so a canonical sender's key *is* its
     fingerprint, and every fingerprint is entered as a key for itself.
+
+    Parameters
+    ----------
+    aliases_max
+        Keys beside the fingerprints; each order of a series' labels is one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, aliases_max: int = 1_000_000) -> None:
+        self._aliases_max = aliases_max
         self._fingerprints = U64Map()
         self._n_series = 0
 
@@ -68,9 +78,12 @@ class SeriesDirectory:
         """Enter canonical series."""
         self._n_series += self._fingerprints.put(fingerprints, fingerprints)
 
-    def alias(self, key: int, fingerprint: int) -> None:
-        """Enter another key under which a sender names a known series."""
+    def alias(self, key: int, fingerprint: int) -> bool:
+        """Enter another key under which a sender names a known series; tell whether it fitted."""
+        if len(self._fingerprints) - self._n_series >= self._aliases_max:
+            return False
         self._fingerprints.put(np.array([key], np.uint64), np.array([fingerprint], np.uint64))
+        return True
 
     def forget(self, fingerprints: U64) -> None:
         """Remove series with all their aliases; they are unknown from now on."""

@@ -34,9 +34,19 @@ class SeriesIndex:
 
     def add(self, slot: int, block: bytes) -> None:
         """Enter a series by its canonical label block; the slot must be free."""
-        ids = array("I", [self._pair_id(pair) for pair in _split_pairs(block)])
-        for pair_id in ids:
-            self._postings[pair_id].append(slot)
+        find, postings = self._pair_ids.get, self._postings
+        ids = array("I")
+        position = 0
+        while position < len(block):  # the one loop in Python a new series pays for
+            size = block[position + 1]
+            end = position + 2 + size if size < 0x80 else _end_of_long_field(block, position)
+            field = block[position:end]
+            position = end
+            pair_id = find(field)
+            if pair_id is None:
+                pair_id = self._intern(field)
+            postings[pair_id].append(slot)
+            ids.append(pair_id)
         while len(self._series) <= slot:
             self._series.append(b"")
         self._series[slot] = ids.tobytes()
@@ -132,10 +142,7 @@ class SeriesIndex:
     def _ids(self, slot: int) -> array[int]:
         return array("I", self._series[slot])
 
-    def _pair_id(self, pair: bytes) -> int:
-        known = self._pair_ids.get(pair)
-        if known is not None:
-            return known
+    def _intern(self, pair: bytes) -> int:
         name, value = _decode_pair(pair)
         if self._free_pairs:
             pair_id = self._free_pairs.pop()
@@ -164,13 +171,9 @@ class SeriesIndex:
             self._alive = grown
 
 
-def _split_pairs(block: bytes) -> Iterator[bytes]:
-    """Yield each label field of a canonical block, as interned."""
-    position = 0
-    while position < len(block):
-        length, start = _length(block, position + 1)
-        yield block[position : start + length]
-        position = start + length
+def _end_of_long_field(block: bytes, position: int) -> int:
+    length, start = _length(block, position + 1)
+    return start + length
 
 
 def _decode_pair(field: bytes) -> tuple[str, str]:

@@ -4,8 +4,6 @@ Alertmanager sends again on 5xx and gives a delivery up on anything else, so wha
 and what never will is 400. It is answered 200 once the alerts are in the journal, never before.
 """
 
-import zlib
-
 import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
@@ -19,7 +17,9 @@ from aiops.errors import (
     UnsupportedMediaError,
 )
 from aiops.journal.base import Journal
+from aiops.serve.body import read_body
 from aiops.wire.alertmanager import REASONS, WebhookAlerts, decode_webhook
+from aiops.wire.compress import decompress_gzip
 
 PATH = "/api/v1/alertmanager"
 
@@ -28,8 +28,6 @@ RETRY_AFTER_S = 5
 
 BODY_UNREADABLE = "unreadable_body"
 """Reason a whole delivery is rejected for; counted as one, nobody knows how many it held."""
-
-_GZIP = 16 + zlib.MAX_WBITS
 
 
 class AlertmanagerDoor:
@@ -110,32 +108,10 @@ class AlertmanagerDoor:
         encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip", ""):
             raise UnsupportedMediaError(f"Content-Encoding {encoding[:40]}: send gzip or none")
-        self._check_size(request.content_length or 0)
-        body = bytearray()
-        try:
-            async for chunk in request.content.iter_any():
-                body += chunk
-                self._check_size(len(body))
-        except web.RequestPayloadError as error:
-            raise DecodeError("the body broke off or is not framed as HTTP asks") from error
-        return self._gunzip(bytes(body)) if encoding == "gzip" else bytes(body)
-
-    def _check_size(self, size_bytes: int) -> None:
-        if size_bytes > self._body_bytes_max:
-            raise LimitError(
-                f"body larger than {self._body_bytes_max} bytes", setting="server.body_bytes_max"
-            )
-
-    def _gunzip(self, body: bytes) -> bytes:
-        inflater = zlib.decompressobj(wbits=_GZIP)
-        try:
-            plain = inflater.decompress(body, self._body_bytes_max + 1)
-        except zlib.error as error:
-            raise DecodeError(f"corrupt gzip body: {error}") from error
-        self._check_size(len(plain))
-        if not inflater.eof or inflater.unused_data:
-            raise DecodeError("the gzip body is cut off or followed by something else")
-        return plain
+        body = await read_body(request, bytes_max=self._body_bytes_max)
+        if encoding == "gzip":
+            return decompress_gzip(body, bytes_max=self._body_bytes_max)
+        return body
 
 
 def _failure(status: int, error: Exception, *, retry_after_s: int = 0) -> web.Response:

@@ -28,9 +28,7 @@ def readiness_gate(is_ready: Callable[[], bool]) -> Middleware:
     async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in ALWAYS_OPEN or is_ready():
             return await handler(request)
-        return web.Response(
-            status=503, text="starting\n", headers={"Retry-After": str(RETRY_AFTER_S)}
-        )
+        return _not_now("starting\n")
 
     return gate
 
@@ -76,7 +74,7 @@ class RequestBorder:
                 raise
             except Exception as error:
                 log_event(_LOG, logging.ERROR, "request.failed", exc_info=error)
-                return web.Response(status=503, text="internal fault, see the log\n")
+                return _not_now("internal fault, see the log\n")
             finally:
                 self._note(request, status, self._clock.monotonic_s() - started_s)
 
@@ -87,3 +85,7 @@ class RequestBorder:
         route = resource.canonical if resource is not None else "unknown"
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+
+
+def _not_now(text: str) -> web.Response:
+    return web.Response(status=503, text=text, headers={"Retry-After": str(RETRY_AFTER_S)})

@@ -4,6 +4,7 @@ Status codes follow one rule for all senders: 204 taken, 400 never will be (the 
 415 not this format, 503 + Retry-After come again. Nothing is acknowledged before it is durable.
 """
 
+import asyncio
 from collections import Counter as Tally
 
 from aiohttp import web
@@ -23,14 +24,16 @@ from aiops.errors import (
 )
 from aiops.journal.base import Journal
 from aiops.serve.admission import RETRY_AFTER_S, Admission
-from aiops.serve.body import read_body
-from aiops.serve.intake import FUTURE, HISTOGRAM, TEMPORARY_REASONS, Intake
+from aiops.serve.body import body_size, read_body
+from aiops.serve.intake import REASONS, TEMPORARY_REASONS, Intake
 from aiops.wire.compress import decompress_snappy
 from aiops.wire.remote_write import RemoteWriteDecoder
 
 PATH = "/api/v1/write"
 _MEDIA_TYPE = "application/x-protobuf"
 _V1_PROTO = "prometheus.writerequest"
+_UNREADABLE = "unreadable_body"
+"""Counted as one sample; nobody knows how many the body held."""
 _WRITTEN = "X-Prometheus-Remote-Write-{}-Written"
 
 
@@ -75,7 +78,7 @@ class RemoteWriteDoor:
         self._exemplars = Counter(
             "aiops_serve_exemplars_ignored_total", "Exemplars not kept.", registry=registry
         )
-        for reason in (FUTURE, HISTOGRAM, *TEMPORARY_REASONS):
+        for reason in (*REASONS, _UNREADABLE):
             self._refused.labels(reason)  # a series must exist before its first increase
 
     def routes(self) -> list[web.RouteDef]:
@@ -88,7 +91,7 @@ class RemoteWriteDoor:
         written = 0
         try:
             _check_media(request)
-            with self._admission.hold(request.content_length or self._body_bytes_max):
+            with self._admission.hold(body_size(request, bytes_max=self._body_bytes_max)):
                 body = await self._read(request)
                 for part in self._decoder.slices(body, future_ms=self._future_ms()):
                     self._exemplars.inc(part.n_exemplars)
@@ -111,13 +114,17 @@ class RemoteWriteDoor:
         return decompress_snappy(raw, bytes_max=self._limits.decompressed_bytes_max)
 
     async def _keep(self, batch: SampleBatch) -> None:
-        if len(batch) == 0:
+        if len(batch) == 0 and not batch.new_fingerprints:
+            await asyncio.sleep(0)  # let others in: a body may hold many slices without a sample
             return
+        is_durable = False
         try:
             await self._journal.append(batch, accepted_ms=self._clock.now_ms())
-        except AiopsError:
-            self.intake.withdraw(batch)
-            raise
+            is_durable = True
+        finally:
+            if not is_durable:
+                self.intake.withdraw(batch)
+        self.intake.confirm(batch)
         self._accepted.inc(len(batch))
 
     async def _keep_metadata(self, entries: tuple[MetricMetadata, ...]) -> None:
@@ -138,7 +145,7 @@ class RemoteWriteDoor:
         if isinstance(error, UnsupportedMediaError):
             return _text(415, str(error), written)
         if isinstance(error, DecodeError | LimitError):
-            self._refused.labels("unreadable_body").inc()
+            self._refused.labels(_UNREADABLE).inc()
             return _text(400, str(error), written)
         retry_after_s = error.retry_after_s if isinstance(error, OverloadError) else RETRY_AFTER_S
         if not isinstance(error, OverloadError | JournalError):
@@ -147,15 +154,17 @@ class RemoteWriteDoor:
 
 
 def _check_media(request: web.Request) -> None:
-    encoding = request.headers.get("Content-Encoding", "snappy").strip().lower()
-    if encoding != "snappy":
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("snappy", ""):
         raise UnsupportedMediaError(f"Content-Encoding {encoding[:40]}: only snappy is read")
     media_type, _, parameters = request.headers.get("Content-Type", _MEDIA_TYPE).partition(";")
     if media_type.strip().lower() != _MEDIA_TYPE:
         raise UnsupportedMediaError(f"Content-Type {media_type[:60]}: send {_MEDIA_TYPE}")
-    name, _, value = parameters.strip().lower().partition("=")
-    if name == "proto" and value.strip('"') != _V1_PROTO:
-        raise UnsupportedMediaError(f"proto={value[:60]}: send prometheus.WriteRequest (1.0)")
+    for parameter in parameters.lower().split(";"):
+        name, _, value = parameter.partition("=")
+        # A 2.0 body read as 1.0 is an empty, valid message: it would be acknowledged and lost.
+        if name.strip() == "proto" and value.strip(' "') != _V1_PROTO:
+            raise UnsupportedMediaError(f"proto={value[:60]}: send prometheus.WriteRequest (1.0)")
 
 
 def _answer(written: int, refused: Tally[str]) -> web.Response:

@@ -1,5 +1,7 @@
 """Decompression with ceilings: the declared size is judged before memory is taken."""
 
+import zlib
+
 import cramjam
 import numpy as np
 
@@ -9,6 +11,8 @@ from aiops.wire.labels import read_varint
 
 SNAPPY_RATIO_MAX = 25
 """Measured: the block format cannot expand more than 21.3 : 1, a header that claims more lies."""
+
+_GZIP = 16 + zlib.MAX_WBITS
 
 
 def decompress_snappy(body: bytes, *, bytes_max: int) -> U8:
@@ -33,3 +37,25 @@ def decompress_snappy(body: bytes, *, bytes_max: int) -> U8:
     except cramjam.DecompressionError as error:
         raise DecodeError(f"corrupt snappy body: {error}") from error
     return np.frombuffer(raw, dtype=np.uint8)
+
+
+def decompress_gzip(body: bytes, *, bytes_max: int) -> bytes:
+    """Return the content of one gzip member; no more than `bytes_max` is ever inflated.
+
+    Raises
+    ------
+    LimitError
+        When the content is larger than `bytes_max`.
+    DecodeError
+        When the body is corrupt, cut off, or followed by something else.
+    """
+    inflater = zlib.decompressobj(wbits=_GZIP)
+    try:
+        plain = inflater.decompress(body, bytes_max + 1)
+    except zlib.error as error:
+        raise DecodeError(f"corrupt gzip body: {error}") from error
+    if len(plain) > bytes_max:
+        raise LimitError(f"body larger than {bytes_max} bytes", setting="server.body_bytes_max")
+    if not inflater.eof or inflater.unused_data:
+        raise DecodeError("the gzip body is cut off or followed by something else")
+    return plain

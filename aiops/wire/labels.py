@@ -25,8 +25,21 @@ class LabelLimits:
     block_bytes_max: int
 
 
+LABEL_REASONS = (
+    "labels_too_large",
+    "too_many_labels",
+    "label_too_long",
+    "bad_label_name",
+    "bad_metric_name",
+    "bad_utf8",
+    "duplicate_label",
+    "no_metric_name",
+)
+"""Every `reason` of a LabelError."""
+
+
 class LabelError(DecodeError):
-    """A series is refused for its labels; `reason` is a short word for counters."""
+    """A series is refused for its labels; `reason` is one of LABEL_REASONS."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -76,25 +89,21 @@ def canonical_block(raw: bytes, limits: LabelLimits) -> bytes:
 def split_block(block: bytes) -> list[tuple[bytes, bytes]]:
     """Return the (name, value) pairs of a block in the order they stand there.
 
-    Other fields than labels are skipped, so that a whole TimeSeries message may be given.
-
     Raises
     ------
     DecodeError
-        When a length runs over the end.
+        When a length runs over the end, or something else stands among the labels.
     """
     pairs = []
     position = 0
     while position < len(block):
-        tag = block[position]
-        if tag & 7 != 2:
+        if block[position] != 0x0A:
             raise DecodeError("unexpected field among labels", offset=position)
         length, start = read_varint(block, position + 1)
         position = start + length
         if position > len(block):
             raise DecodeError("label runs over its end", offset=start)
-        if tag == 0x0A:
-            pairs.append(_split_pair(block, start, position))
+        pairs.append(_split_pair(block, start, position))
     return pairs
 
 
@@ -134,7 +143,7 @@ def _split_pair(block: bytes, position: int, end: int) -> tuple[bytes, bytes]:
         tag = block[position]
         length, start = read_varint(block, position + 1)
         position = start + length
-        if position > end or tag & 7 != 2:
+        if position > end or tag & 0x87 != 2:
             raise DecodeError("malformed label", offset=start)
         if tag == 0x0A:
             name = block[start:position]

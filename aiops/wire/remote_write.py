@@ -19,6 +19,9 @@ ROWS_PER_SLICE = 32_768
 
 METADATA_PER_SLICE = 4096
 METADATA_TEXT_BYTES_MAX = 1024
+_FIXED_SIZES = {1: 8, 5: 4}
+"""Bytes of protobuf's fixed-size wire types (protobuf encoding, "Message Structure")."""
+
 _KINDS = {
     1: "counter",
     2: "gauge",
@@ -45,6 +48,7 @@ class WriteSlice:
     row_ts: I64
     row_bits: U64
     metadata: tuple[MetricMetadata, ...]
+    n_metadata_malformed: int
     n_exemplars: int
     n_histograms: int
     n_future: int
@@ -57,21 +61,23 @@ class RemoteWriteDecoder:
     ----------
     secrets
         Four uint64 that key the label hash.
+    rows_per_slice
+        Samples in one slice at most.
     """
 
-    def __init__(self, secrets: U64) -> None:
+    def __init__(self, secrets: U64, *, rows_per_slice: int = ROWS_PER_SLICE) -> None:
         self._secrets = secrets
-        self._keys = np.empty(ROWS_PER_SLICE, np.uint64)
-        self._spans = np.empty((ROWS_PER_SLICE, 2), np.int64)
-        self._irregular = np.empty(ROWS_PER_SLICE, np.uint8)
-        self._row_series = np.empty(ROWS_PER_SLICE, np.int32)
-        self._row_ts = np.empty(ROWS_PER_SLICE, np.int64)
-        self._row_bits = np.empty(ROWS_PER_SLICE, np.uint64)
+        self._keys = np.empty(rows_per_slice, np.uint64)
+        self._spans = np.empty((rows_per_slice, 2), np.int64)
+        self._irregular = np.empty(rows_per_slice, np.uint8)
+        self._row_series = np.empty(rows_per_slice, np.int32)
+        self._row_ts = np.empty(rows_per_slice, np.int64)
+        self._row_bits = np.empty(rows_per_slice, np.uint64)
         self._metadata_spans = np.empty((METADATA_PER_SLICE, 2), np.int64)
         self._info = np.zeros(walk.INFO_SIZE, np.int64)
 
     def slices(self, body: U8, *, future_ms: int) -> Iterator[WriteSlice]:
-        """Yield the request in slices of at most `ROWS_PER_SLICE` samples.
+        """Yield the request in slices of at most `rows_per_slice` samples.
 
         Raises
         ------
@@ -94,7 +100,7 @@ class RemoteWriteDecoder:
                 return
             if next_offset == offset:
                 raise LimitError(
-                    f"more than {ROWS_PER_SLICE} samples in one series of a request",
+                    f"more than {len(self._row_ts)} samples in one series of a request",
                     setting="the number of requests",
                 )
             offset = next_offset
@@ -119,6 +125,8 @@ class RemoteWriteDecoder:
         info = self._info
         n_series, n_rows = int(info[walk.N_SERIES]), int(info[walk.N_ROWS])
         spans = self._metadata_spans[: info[walk.N_METADATA]].tolist()
+        entries = [_try_metadata(body[start:end].tobytes()) for start, end in spans]
+        metadata = tuple(entry for entry in entries if entry is not None)
         return WriteSlice(
             keys=self._keys[:n_series],
             spans=self._spans[:n_series],
@@ -126,7 +134,8 @@ class RemoteWriteDecoder:
             row_series=self._row_series[:n_rows],
             row_ts=self._row_ts[:n_rows],
             row_bits=self._row_bits[:n_rows],
-            metadata=tuple(_decode_metadata(body[start:end].tobytes()) for start, end in spans),
+            metadata=metadata,
+            n_metadata_malformed=len(entries) - len(metadata),
             n_exemplars=int(info[walk.N_EXEMPLARS]),
             n_histograms=int(info[walk.N_HISTOGRAMS]),
             n_future=int(info[walk.N_FUTURE]),
@@ -134,29 +143,58 @@ class RemoteWriteDecoder:
 
 
 def label_bytes(message: bytes) -> bytes:
-    """Return only the label fields of a TimeSeries message whose labels are not in one piece."""
+    """Return only the label fields of a TimeSeries message whose labels are not in one piece.
+
+    Raises
+    ------
+    DecodeError
+        When the message is malformed.
+    """
     kept = bytearray()
     position = 0
     while position < len(message):
-        tag, (length, start) = message[position], read_varint(message, position + 1)
-        end = start + length
+        tag, start = read_varint(message, position)
+        _, end = _field_span(message, tag, start)
         if tag == 0x0A:
             kept += message[position:end]
         position = end
     return bytes(kept)
 
 
+def _field_span(message: bytes, tag: int, position: int) -> tuple[int, int]:
+    """Return [start, end) of a field's payload; its tag ends at `position`."""
+    wire_type = tag & 7
+    start = position
+    if wire_type == 0:
+        _, end = read_varint(message, position)
+    elif wire_type == 2:
+        length, start = read_varint(message, position)
+        end = start + length
+    elif wire_type in _FIXED_SIZES:
+        end = position + _FIXED_SIZES[wire_type]
+    else:
+        raise DecodeError(f"wire type {wire_type}", offset=position)
+    if end > len(message):
+        raise DecodeError("field runs over its end", offset=position)
+    return start, end
+
+
+def _try_metadata(message: bytes) -> MetricMetadata | None:
+    try:
+        return _decode_metadata(message)
+    except DecodeError:
+        return None
+
+
 def _decode_metadata(message: bytes) -> MetricMetadata:
     kind, texts, position = 0, {0x12: b"", 0x22: b"", 0x2A: b""}, 0
     while position < len(message):
-        tag = message[position]
-        number, position = read_varint(message, position + 1)
+        tag, position = read_varint(message, position)
+        start, end = _field_span(message, tag, position)
         if tag == 0x08:
-            kind = number
-        elif tag & 7 == 2:
-            texts[tag] = message[position : position + number][:METADATA_TEXT_BYTES_MAX]
-            position += number
-        else:
-            raise DecodeError("malformed metadata", offset=position)
+            kind, _ = read_varint(message, start)
+        elif tag in texts:
+            texts[tag] = message[start : min(end, start + METADATA_TEXT_BYTES_MAX)]
+        position = end
     family, help_text, unit = (texts[tag].decode(errors="replace") for tag in (0x12, 0x22, 0x2A))
     return MetricMetadata(family, _KINDS.get(kind, "unknown"), help_text, unit)
