@@ -49,6 +49,9 @@ class LimitsConfig(Section):
     samples_per_request_max: int = Field(
         500_000, ge=1, le=10_000_000, description="samples one request may carry"
     )
+    series_per_request_max: int = Field(
+        200_000, ge=1, le=10_000_000, description="TimeSeries entries one request may carry"
+    )
     series_max: int = Field(
         1_000_000, ge=1, le=50_000_000, description="live series; newcomers beyond are refused"
     )

@@ -88,12 +88,15 @@ class RemoteWriteDoor:
     async def post(self, request: web.Request) -> web.Response:
         """Answer one request."""
         tally: Tally[str] = Tally()
-        written = 0
+        written = n_series = 0
+        limits = self._limits
         try:
             _check_media(request)
             with self._admission.hold(body_size(request, bytes_max=self._body_bytes_max)):
                 body = await self._read(request)
                 for part in self._decoder.slices(body, future_ms=self._future_ms()):
+                    n_series += len(part.keys)
+                    _check(n_series, limits.series_per_request_max, "limits.series_per_request_max")
                     self._exemplars.inc(part.n_exemplars)
                     metadata = part.metadata
                     accepted = self.intake.accept(body, part)
@@ -101,7 +104,9 @@ class RemoteWriteDoor:
                     await self._keep(accepted.batch)
                     await self._keep_metadata(metadata)
                     written += len(accepted.batch)
-                    self._check_count(written)
+                    _check(
+                        written, limits.samples_per_request_max, "limits.samples_per_request_max"
+                    )
         except AiopsError as error:
             return self._failure(error, written)
         finally:
@@ -131,13 +136,6 @@ class RemoteWriteDoor:
         if entries:
             await self._journal.append(MetadataBatch(entries), accepted_ms=self._clock.now_ms())
 
-    def _check_count(self, written: int) -> None:
-        if written > self._limits.samples_per_request_max:
-            raise LimitError(
-                f"more than {self._limits.samples_per_request_max} samples in one request",
-                setting="limits.samples_per_request_max",
-            )
-
     def _future_ms(self) -> int:
         return self._clock.now_ms() + self._limits.future_span_s * 1000
 
@@ -151,6 +149,12 @@ class RemoteWriteDoor:
         if not isinstance(error, OverloadError | JournalError):
             raise error
         return _text(503, str(error), written, retry_after_s=retry_after_s)
+
+
+def _check(count: int, bound: int, setting: str) -> None:
+    """Refuse what is left of a request that holds too much; what was kept before stays kept."""
+    if count > bound:
+        raise LimitError(f"more than {bound} entries of one kind in a request", setting=setting)
 
 
 def _check_media(request: web.Request) -> None:

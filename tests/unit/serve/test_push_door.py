@@ -318,6 +318,13 @@ def test_more_samples_than_a_request_may_carry_is_a_400():
     assert "limits.samples_per_request_max" in answer.text
 
 
+def test_more_series_than_a_request_may_carry_is_a_400():
+    subject = bench(rows_per_slice=4, series_per_request_max=10)
+    answer = subject.post(many(30))
+    assert (answer.status, answer.written) == (400, 8)
+    assert "limits.series_per_request_max" in answer.text
+
+
 def test_one_series_larger_than_a_slice_is_a_400():
     subject = bench(rows_per_slice=4)
     answer = subject.post(many(2), series(UP, *[sample(n) for n in range(5)]))
