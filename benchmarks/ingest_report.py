@@ -1,20 +1,14 @@
 """From measurements of the ingest benchmark to a table, a JSON line and a history entry."""
 
-import json
-import shlex
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.harness import REPOSITORY, median, spread
+from benchmarks import report
+from benchmarks.harness import median, spread
+from benchmarks.report import Sheet
 
 if TYPE_CHECKING:
     from benchmarks.bench_ingest import Measurement
-
-RESULTS_PATH = REPOSITORY / "benchmarks" / "RESULTS.md"
 
 _FIGURES: dict[str, Callable[["Measurement"], float]] = {
     "new_cpu_us_per_series": lambda m: 1e6 * m.new.cpu_s / m.new.n_samples,
@@ -66,22 +60,14 @@ def summarise(runs: Sequence["Measurement"]) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any], *, history: bool) -> None:
-    """Print the table to stderr and the JSON line to stdout; append both to RESULTS.md if asked."""
-    table = _table(result)
-    Console(stderr=True).print(table)
-    print(json.dumps(result), flush=True)
-    if history:
-        _append(result)
-
-
-def _table(result: dict[str, Any]) -> Table:
-    table = Table(title=_title(result), caption=_caption(result))
-    table.add_column("median of runs")
-    for name in result["servers"]:
-        table.add_column(name, justify="right")
-    for row in _lines(result):
-        table.add_row(*row)
-    return table
+    """Print table and JSON line; append the table to RESULTS.md if asked."""
+    sheet = Sheet(
+        _title(result),
+        (f"median of {result['repeat']}", *result["servers"]),
+        tuple(tuple(line) for line in _lines(result)),
+        _caption(result),
+    )
+    report.show(result, sheet, history=history)
 
 
 def _title(result: dict[str, Any]) -> str:
@@ -122,23 +108,3 @@ def _ratio(ours: dict[str, float], theirs: dict[str, float], key: str) -> str:
 
 def _servers(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return list(result["servers"].items())
-
-
-def _append(result: dict[str, Any]) -> None:
-    command = shlex.join(["python", "benchmarks/bench_ingest.py", *sys.argv[1:]])
-    names = [name for name, _ in _servers(result)]
-    lines = [
-        "",
-        f"## {result['date']} commit {result['commit']}",
-        f"`{command}` on {result['cpu']}, {result['cores']} cores, {result['memory_gib']} GiB, "
-        f"Python {result['python']}, Numba {result['numba']}, NumPy {result['numpy']}.",
-        "",
-        f"{_title(result)}. {_caption(result)}.",
-        "",
-        f"| median of {result['repeat']} | " + " | ".join(names) + " |",
-        "|---" + "|---:" * len(names) + "|",
-        *("| " + " | ".join(row) + " |" for row in _lines(result)),
-        "",
-    ]
-    with RESULTS_PATH.open("a") as results:
-        results.write("\n".join(lines))

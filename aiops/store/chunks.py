@@ -16,12 +16,13 @@ from aiops.store.kernels.head import GROUP_SLOTS, N_ROWS
 _MAGIC = b"AGB1"
 _HEADER = struct.Struct("<4sI5I")  # magic, crc32 of all behind it, length of each column
 _VALUES = ChunkConfig(compression_level=4)
-"""Measured (bench_store): level 4 costs 0.11 us a row, level 8 half as much again for 4 % less."""
+"""Measured (bench_store): a block costs 0.10 us a row; with level 8 a third more, and is 5 % less."""
 
 _CODES = ChunkConfig(
     compression_level=4, delta_spec=DeltaSpec.no_op(), mode_spec=ModeSpec.classic()
 )
-"""Small codes gain nothing from deltas or a search for structure: a third less time, same size."""
+"""Measured (bench_store): without deltas and the search for structure bands and scores take a third
+less time (36 against 52 ns a row) and a third more room (2.6 against 2.0 bytes)."""
 
 _MEMBERS = np.dtype([("fingerprint", "<u8"), ("kind", "<i8"), ("meta", "<i8", (4,))])
 

@@ -4,8 +4,9 @@ import numpy as np
 from numba import float64, int32, int64, njit, uint8, uint64, void
 
 GROUP_SLOTS = 32
-"""Measured (bench_store): 32 series sealed together amortise the codec's fixed cost; one series
-read back still costs less than 0.1 ms."""
+"""Measured (bench_store): values of 32 series in one stream encode at 37 ns a row, series by series
+at 166 ns. The price is 4.2 against 2.5 bytes a value, and that reading one series decodes all 32:
+0.13 ms a block, 0.4 ms for its newest 240 rows."""
 
 # Columns of the `meta` array, one row a slot.
 N_ROWS = 0
