@@ -1,5 +1,6 @@
 """The correlator: every signal finds its incident, every incident its end."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,10 @@ from aiops.domain.incident import Incident, IncidentChange, IncidentEventKind
 from aiops.domain.records import AlertBatch, Command, CommandVerb
 
 US = "aiops"
+
+OUTCOMES_MAX = 64
+"""Chosen: keys of outcomes that are known when they come again. Only the newest can: outcomes are
+handed on one after the other, and a crash in between repeats the one under way."""
 
 _TRIGGERS = {
     CommandVerb.ACKNOWLEDGE: Trigger.ACKNOWLEDGE,
@@ -68,6 +73,7 @@ class Correlator:
         self._register = Register()
         self._seq = 0
         self._k_next = 0
+        self._outcome_keys: deque[str] = deque(maxlen=OUTCOMES_MAX)
 
     def on_anomalies(
         self, events: Sequence[AnomalyEvent], *, seq: int, now_ms: int
@@ -99,8 +105,11 @@ class Correlator:
         return self._finish(call)
 
     def on_outcome(self, outcome: ActionOutcome, *, now_ms: int) -> list[IncidentChange]:
-        """Add what came of an action to its incident's time line."""
+        """Add what came of an action to its incident's time line, once however often it comes."""
         call = _Call(now_ms)
+        if outcome.key in self._outcome_keys:
+            return []
+        self._outcome_keys.append(outcome.key)
         incident = self._register.get(outcome.incident_id)
         if incident is not None:
             text = f"{outcome.action}: {outcome.status.value}"
@@ -137,7 +146,8 @@ class Correlator:
     def dump(self) -> bytes:
         """Return the complete state as versioned JSON."""
         incidents = tuple(self._register.all())
-        saved = Saved(self._seq, self._k_next, self.overflow_signals, incidents)
+        position = (self._seq, self._k_next)
+        saved = Saved(*position, self.overflow_signals, tuple(self._outcome_keys), incidents)
         return write_state(saved, self._config.labels)
 
     def load(self, state: bytes) -> None:
@@ -152,6 +162,7 @@ class Correlator:
         self._reset()
         self._seq, self._k_next = saved.seq, saved.k_next
         self.overflow_signals = saved.overflow_signals
+        self._outcome_keys.extend(saved.outcome_keys)
         for incident in saved.incidents:
             self._groups.restore(incident)
             self._register.file(incident)

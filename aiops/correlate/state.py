@@ -22,11 +22,15 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a correlator is made of; the incidents are in the order they were opened."""
+    """What a correlator is made of.
+
+    The incidents are in the order they were opened, the keys of outcomes in that they came in.
+    """
 
     seq: int
     k_next: int
     overflow_signals: int
+    outcome_keys: tuple[str, ...]
     incidents: tuple[WorkingIncident, ...]
 
 
@@ -39,6 +43,7 @@ def write_state(saved: Saved, title_labels: tuple[str, ...]) -> bytes:
             "seq": saved.seq,
             "k_next": saved.k_next,
             "overflow_signals": saved.overflow_signals,
+            "outcome_keys": saved.outcome_keys,
             "incidents": incidents,
         }
     )
@@ -60,6 +65,7 @@ def read_state(state: bytes, *, members_max: int) -> Saved:
             seq=int(data["seq"]),
             k_next=int(data["k_next"]),
             overflow_signals=int(data["overflow_signals"]),
+            outcome_keys=tuple(str(key) for key in data["outcome_keys"]),
             incidents=tuple(_incident_from_json(item, members_max) for item in data["incidents"]),
         )
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, DecodeError) as error:

@@ -241,7 +241,7 @@ def test_severity_is_raised_by_a_signal_there_was_no_room_to_keep():
 def test_a_flood_of_lines_keeps_the_beginning_and_the_newest():
     correlator = with_alert()
     for i in range(300):
-        outcome = ActionOutcome("k", "inc-1-0", "p", f"try{i}", OutcomeStatus.FAILED, "")
+        outcome = ActionOutcome(f"k{i}", "inc-1-0", "p", f"try{i}", OutcomeStatus.FAILED, "")
         correlator.on_outcome(outcome, now_ms=T0 + i)
     timeline = correlator.find("inc-1-0").timeline
     assert len(timeline) == 201
