@@ -85,9 +85,14 @@ class DataPlane:
     def learn_metadata(self, batch: MetadataBatch, now_ms: int) -> Outcome:
         """Take over family types; series of another kind start to learn anew."""
         outcome = Outcome()
-        changed = self.table.learn_metadata(batch.entries)
-        if len(changed):
+        former = self.table.learn_metadata(batch.entries)
+        if former:
+            changed: I32 = np.fromiter(former, np.int32, len(former))
+            kinds = self.table.track[changed, intake.KIND]
+            # Rows in memory were judged by the former kind, and their block has to say so.
+            self.table.track[changed, intake.KIND] = list(former.values())
             self._seal_groups(changed, outcome)
+            self.table.track[changed, intake.KIND] = kinds
             self._reset_detectors(changed, outcome, now_ms)
         return outcome
 

@@ -110,14 +110,14 @@ class SeriesTable:
         live: U64 = used[used != 0]
         return live
 
-    def learn_metadata(self, entries: Sequence[MetricMetadata]) -> I32:
-        """Remember families; return slots whose kind changed, in order, each once."""
-        changed: list[int] = []
+    def learn_metadata(self, entries: Sequence[MetricMetadata]) -> dict[int, int]:
+        """Remember families; return slot -> former kind where it changed, in order of slots."""
+        former: dict[int, int] = {}
         for entry in entries:
             if len(self._metadata) < METADATA_MAX or entry.family in self._metadata:
                 self._metadata[entry.family] = entry
-                changed.extend(self._apply_kind(entry))
-        return np.array(sorted(set(changed)), np.int32)
+                former = self._apply_kind(entry) | former
+        return dict(sorted(former.items()))
 
     def metadata(self) -> list[MetricMetadata]:
         """Return what is known about families, sorted by name."""
@@ -178,17 +178,17 @@ class SeriesTable:
             kind = self._kinds[name] = _kind_of_name(name, self._metadata)
         return kind
 
-    def _apply_kind(self, entry: MetricMetadata) -> list[int]:
+    def _apply_kind(self, entry: MetricMetadata) -> dict[int, int]:
         suffixes = _CUMULATIVE_KINDS.get(entry.kind, ("",))
         self._kinds.clear()
-        changed = []
+        former = {}
         for suffix in suffixes:
             for slot in self.index.with_pair(METRIC_NAME, entry.family + suffix):
                 kind = self._kind_of(slot)
                 if self.track[slot, intake.KIND] != kind:
+                    former[slot] = int(self.track[slot, intake.KIND])
                     self.track[slot, intake.KIND] = kind
-                    changed.append(slot)
-        return changed
+        return former
 
     def _reserve(self, n_slots: int) -> None:
         if n_slots > self.capacity:
