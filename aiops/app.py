@@ -57,6 +57,9 @@ EXIT_FAILED = 70
 DRAIN_TIMEOUT_S = 5.0
 """Chosen: with the HTTP drain before it and the snapshot after it the stop stays under 10 s."""
 
+STOP_FLUSH_TIMEOUT_S = 2.0
+"""Chosen: with a broken disk the journal's tail serves as well as a snapshot."""
+
 
 def run_service(config: Config, *, config_path: Path | None) -> int:
     """Run the service until SIGTERM or SIGINT; return the process's exit code.
@@ -299,7 +302,7 @@ class Service:
                 task.cancel()
         if self._exit_code == 0:
             await asyncio.to_thread(graph.engine.drain, DRAIN_TIMEOUT_S)
-            await graph.background.snapshot_once()
+            await graph.background.snapshot_once(flush_timeout_s=STOP_FLUSH_TIMEOUT_S)
 
     def _checks(self, stores: _Stores) -> tuple[Check, ...]:
         def unless(is_fine: Callable[[], bool], text: str) -> Callable[[], str]:

@@ -36,6 +36,7 @@ EVICT_MAX = 50_000
 
 RETENTION_INTERVAL_S = 600.0
 FLUSH_TIMEOUT_S = 120.0
+"""Chosen: a slow disk may take this long; the next snapshot comes anyway."""
 DAY_MS = 86_400_000
 
 
@@ -101,15 +102,21 @@ class Background:
             await asyncio.sleep(self._parts.config.snapshot.interval_s)
             await self.snapshot_once()
 
-    async def snapshot_once(self) -> bool:
-        """Save the core's state now; tell whether it was published."""
+    async def snapshot_once(self, *, flush_timeout_s: float = FLUSH_TIMEOUT_S) -> bool:
+        """Save the core's state now; tell whether it was published.
+
+        Parameters
+        ----------
+        flush_timeout_s
+            How long incidents, and then rows, may take to reach the disk before it is given up.
+        """
         parts = self._parts
         started_s = parts.clock.monotonic_s()
         try:
             path, seq = await asyncio.wrap_future(
                 parts.engine.write_snapshot(parts.config.data_dir)
             )
-            await asyncio.to_thread(self._publish, path, seq)
+            await asyncio.to_thread(self._publish, path, seq, flush_timeout_s)
         except (OSError, StoreError, RuntimeError) as error:
             self._failures.failed("snapshot.failed", str(error))
             return False
@@ -133,10 +140,10 @@ class Background:
             except StoreError as error:
                 self._failures.failed("retention.failed", str(error))
 
-    def _publish(self, path: Path, seq: int) -> None:
+    def _publish(self, path: Path, seq: int, timeout_s: float) -> None:
         """Publish once all that the journal will no longer repeat is on disk elsewhere."""
-        is_written = self._parts.state_writer.wait_written(seq, FLUSH_TIMEOUT_S)
-        if not is_written or not self._parts.samples.flush(FLUSH_TIMEOUT_S):
+        is_written = self._parts.state_writer.wait_written(seq, timeout_s)
+        if not is_written or not self._parts.samples.flush(timeout_s):
             discard_snapshot(path)
             raise StoreError("rows or incidents before the snapshot are not on disk yet")
         publish_snapshot(path)
