@@ -4,6 +4,7 @@ What the journal holds afterwards is compared with a decode that shares nothing 
 """
 
 import json
+import re
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -23,16 +24,22 @@ HERE = Path(__file__).parent
 CAPTURES = sorted(path.parent.name for path in HERE.glob("*/body.bin"))
 WITH_SAMPLES = [name for name in CAPTURES if name not in ("prw1-002", "prw1-007")]
 HISTOGRAMS = "prw1x-039"
-KINDS = "unknown counter gauge histogram gaugehistogram summary info stateset".split()
+"""Holds native histograms, a missing and a bad metric name, and a sample one day ahead; Prometheus
+2.42 lets all of them pass."""
+
+KINDS = dict(enumerate(("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary")))
+
+REFUSED = "aiops_serve_samples_refused_total"
 
 Row = tuple[Labels, int, int]
 
 
 @dataclass
 class Decoded:
-    """A request as a plain protobuf reader sees it."""
+    """A request as a plain protobuf reader sees it; `rows` are of series whose name may stand."""
 
     rows: list[Row] = field(default_factory=list)
+    misnamed_rows: list[Row] = field(default_factory=list)
     label_sets: list[Labels] = field(default_factory=list)
     metadata: list[MetricMetadata] = field(default_factory=list)
     exemplars: int = 0
@@ -89,7 +96,9 @@ def decode(body: bytes) -> Decoded:
         labels = tuple((pair[1].decode(), pair[2].decode()) for pair in pairs)
         assert labels == tuple(sorted(labels)), "this sender does not sort"
         decoded.label_sets.append(labels)
-        decoded.rows += [(labels, *sample(part)) for kind, part in parts if kind == 2]
+        is_named = re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", dict(labels).get("__name__", ""))
+        rows = decoded.rows if is_named else decoded.misnamed_rows
+        rows += [(labels, *sample(part)) for kind, part in parts if kind == 2]
         decoded.exemplars += sum(kind == 3 for kind, _ in parts)
         decoded.histograms += sum(kind == 4 for kind, _ in parts)
     return decoded
@@ -178,25 +187,35 @@ def test_counts_agree_with_what_another_decoder_noted(name):
     n_nan = sum(bits & (2**63 - 1) > 0x7FF << 52 for _, _, bits in rows)
     counts = Counter(wanted.label_sets)
     assert {
-        "samples": str(len(rows)),
+        "samples": str(len(rows) + len(wanted.misnamed_rows)),
         "stale": str(n_stale),
         "nan": str(n_nan),
         "hist": str(int(subject.metric(REFUSED, reason="native_histogram"))),
         "ex": str(int(subject.metric("aiops_serve_exemplars_ignored_total"))),
         "meta": str(sum(len(batch.entries) for batch in subject.metadata())),
-        "distinct_ts": str(len({ts for _, ts, _ in rows})),
+        "distinct_ts": str(len({ts for _, ts, _ in rows + wanted.misnamed_rows})),
         "dupseries": str(sum(counts.values()) - len(counts)),
     }.items() <= noted.items()
-
-
-REFUSED = "aiops_serve_samples_refused_total"
 
 
 def test_native_histograms_are_refused_by_name_and_the_samples_beside_them_kept():
     subject = bench()
     answer = replay(subject, HISTOGRAMS)
-    assert (answer.status, answer.written) == (400, 7)
-    assert answer.text == "kept 7 samples, refused: 4 native_histogram\n"
+    assert (answer.status, answer.written) == (400, 5)
+    assert answer.text == (
+        "kept 5 samples, refused: 1 bad_metric_name, 4 native_histogram, 1 no_metric_name\n"
+    )
+
+
+def test_a_sample_one_day_ahead_is_refused_at_the_time_it_was_sent():
+    """Prometheus 2.42 took it, and then every later scrape was out of bounds."""
+    *others, newest = sorted(decoded(HISTOGRAMS).rows, key=lambda row: row[1])
+    subject = bench()
+    subject.clock.advance(others[-1][1] - NOW_MS)
+    answer = subject.post_raw(captured(HISTOGRAMS))
+    assert "1 too_far_in_future" in answer.text
+    assert sorted(subject.rows()) == sorted(others)
+    assert newest[1] - others[-1][1] > 86_000_000
 
 
 def test_staleness_markers_of_a_stopped_exporter_arrive_in_two_requests():

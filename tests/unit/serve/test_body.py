@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from aiohttp import ClientSession, web
@@ -48,13 +49,22 @@ def posting(body: object, **headers: str):
     return talk
 
 
+@asynccontextmanager
+async def connected(host: str, port: int):
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):  # the server may hang up first
+            await writer.wait_closed()
+
+
 def saying(text: bytes):
     async def talk(host: str, port: int) -> None:
-        _, writer = await asyncio.open_connection(host, port)
-        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n" + text)
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
+        async with connected(host, port) as (_, writer):
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n" + text)
+            await writer.drain()
 
     return talk
 
@@ -95,13 +105,12 @@ def test_broken_chunks_are_refused_before_any_handler():
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            reader, writer = await asyncio.open_connection(*runner.addresses[0])
-            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n")
-            writer.write(b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n")
-            line = await reader.readline()
-            writer.close()
-            await writer.wait_closed()
-            return line
+            async with connected(*runner.addresses[0]) as (reader, writer):
+                writer.write(
+                    b"POST / HTTP/1.1\r\nHost: x\r\n"
+                    b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n"
+                )
+                return await reader.readline()
         finally:
             await runner.cleanup()
 
@@ -109,6 +118,18 @@ def test_broken_chunks_are_refused_before_any_handler():
         raise AssertionError("a handler saw the request")
 
     assert b" 400 " in asyncio.run(status_line())
+
+
+def test_chunks_that_break_while_a_handler_reads_are_a_decode_error():
+    async def talk(host: str, port: int) -> None:
+        async with connected(host, port) as (reader, writer):
+            head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+            writer.write(head + b"Expect: 100-continue\r\n\r\n")
+            assert b" 100 " in await reader.readline()
+            writer.write(b"3\r\nabcdef\r\n")
+            await writer.drain()
+
+    assert isinstance(outcome_of(talk), DecodeError)
 
 
 def test_a_body_that_stops_short_is_a_decode_error():
@@ -120,11 +141,9 @@ def test_a_body_that_does_not_come_in_time_is_to_be_sent_again():
     """With no time at all the first wait is one too many."""
 
     async def talk(host: str, port: int) -> None:
-        reader, writer = await asyncio.open_connection(host, port)
-        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nabc")
-        assert b" 200 " in await reader.readline()  # the rest never comes
-        writer.close()
-        await writer.wait_closed()
+        async with connected(host, port) as (reader, writer):
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nabc")
+            assert b" 200 " in await reader.readline()  # the rest never comes
 
     error = outcome_of(talk, timeout_s=0.0)
     assert isinstance(error, OverloadError)

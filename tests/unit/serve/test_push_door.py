@@ -5,6 +5,7 @@ import gzip
 import logging
 import math
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -682,12 +683,14 @@ async def talk_raw(url: str, data: bytes, *, hang_up: bool = False) -> bytes:
     """Send bytes over a plain socket; return the first line of the answer."""
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(data)
-    await writer.drain()
-    line = b"" if hang_up else await reader.readline()
-    writer.close()
-    await writer.wait_closed()
-    return line
+    try:
+        writer.write(data)
+        await writer.drain()
+        return b"" if hang_up else await reader.readline()
+    finally:
+        writer.close()
+        with suppress(ConnectionError):  # the server may hang up first
+            await writer.wait_closed()
 
 
 def head(**headers: str) -> bytes:
