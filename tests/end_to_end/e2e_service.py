@@ -89,6 +89,16 @@ class Service:
         found: list[dict[str, Any]] = self.get("/api/v1/incidents", **query)["incidents"]
         return found
 
+    def wait_incidents(self, *states: str) -> list[dict[str, Any]]:
+        """Return the incidents once there are any."""
+        return wait_until(lambda: self.incidents(*states), 10.0, "there is an incident")
+
+    def log_events(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines of the service's log about one kind of event, oldest first."""
+        lines = self._programs.log_path("aiops").read_text().splitlines()
+        events = [orjson.loads(line) for line in lines if line.startswith("{")]
+        return [one for one in events if one["event"] == event]
+
     def metric(self, sample: str) -> float:
         """Return the value of one line of /metrics, 0 when it is not there."""
         _, body = self.request("GET", "/metrics")

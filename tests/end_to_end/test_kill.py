@@ -1,0 +1,67 @@
+"""kill -9 at random moments under load: nothing acknowledged is lost, nothing is done twice."""
+
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from e2e_bench import (
+    ROUNDS_BEFORE_MIDNIGHT,
+    Bench,
+    bench,
+    check_samples,
+    check_stopped,
+    read_members,
+)
+from e2e_load import METRIC, N_SERIES, STEP_MS
+from e2e_programs import tell
+
+N_KILLS = 25
+N_KILLS_AT_START = N_KILLS // 5
+
+
+@pytest.mark.timeout(300)
+def test_25_kills_under_load_lose_and_double_nothing(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(1_000_000)
+    tell(f"seed {seed}")
+    with bench(tmp_path, seed=seed) as subject:
+        subject.hook.refuse_every(7)
+        subject.start_load()
+        chance = random.Random(seed)
+        ready_s = [_kill_and_restart(subject, chance, number) for number in range(N_KILLS)]
+        tell(f"start to ready: median {np.median(ready_s):.2f} s, longest {max(ready_s):.2f} s")
+        subject.end_load()
+        check_samples(subject)
+        assert subject.samples.n_acked > ROUNDS_BEFORE_MIDNIGHT, "too few to fill two days"
+        check_stopped(subject, n_stops=N_KILLS + N_KILLS_AT_START)
+        assert len(subject.operator.acked) > 5
+
+
+def _kill_and_restart(subject: Bench, chance: random.Random, number: int) -> float:
+    """Kill the service at a random moment and return how long it then takes to be ready."""
+    service, tap = subject.service, subject.tap
+    time.sleep(chance.uniform(0.0, 1.5))
+    if number % 3 == 0:
+        _check_one_series(subject, member=chance.randrange(N_SERIES))
+    with tap.paused:
+        service.kill()
+        if number % 5 == 4:  # while it starts, replays or has just begun to serve
+            service.launch()
+            time.sleep(chance.uniform(0.2, 2.0))
+            service.kill()
+        started_s = time.monotonic()
+        service.start()
+        return time.monotonic() - started_s
+
+
+def _check_one_series(subject: Bench, *, member: int) -> None:
+    """Under load, too, each round acknowledged so far is read exactly once."""
+    n_acked = subject.samples.n_acked
+    found = read_members(subject, f'{METRIC}{{member="{member:03}"}}')
+    if n_acked == 0:
+        return
+    [values] = found.values()
+    times = np.array([at_ms for at_ms, _ in values])
+    assert len(times) >= n_acked
+    assert np.array_equal(times, subject.samples.start_ms + np.arange(len(times)) * STEP_MS)
