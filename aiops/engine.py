@@ -5,10 +5,10 @@ served between two records, so that they see whole records only.
 """
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -22,6 +22,7 @@ from aiops.lifecycle.snapshot import write_snapshot
 from aiops.pipeline import Applied, Core
 from aiops.store.head import SealedBlock
 from aiops.telemetry import log_event
+from aiops.worker import Worker, fulfil
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class RowSink(Protocol):
         ...
 
 
-class Engine:
+class Engine(Worker):
     """Runs the core on its own thread.
 
     Parameters
@@ -72,6 +73,7 @@ class Engine:
         failed: Callable[[BaseException], None],
         registry: CollectorRegistry,
     ) -> None:
+        super().__init__("engine")
         self._core = core
         self._effects = effects
         self._rows = rows
@@ -79,10 +81,7 @@ class Engine:
         self._failed = failed
         self._records: deque[Record] = deque()
         self._calls: deque[Callable[[], None]] = deque()
-        self._changed = threading.Condition()
-        self._is_closing = False
         self._has_failed = False
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._samples = Counter("aiops_engine_samples_total", "Samples applied", registry=registry)
         self._lag = Histogram(
             "aiops_engine_lag_seconds",
@@ -94,10 +93,6 @@ class Engine:
         queued.set_function(lambda: self.queued_rows)
         self.queued_rows = 0
         """Samples committed and not yet scored; read by the edge to refuse in time."""
-
-    def start(self) -> None:
-        """Begin to apply records."""
-        self._thread.start()
 
     def submit(self, records: list[Record]) -> None:
         """Take records just made durable, in order (journal thread)."""
@@ -111,21 +106,16 @@ class Engine:
         """Run `work(core)` between two records; the future has what it returned or raised."""
         future: Future[T] = Future()
 
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                if self._has_failed:
-                    raise RuntimeError("the engine has stopped")  # noqa: TRY301  # as if `work` did
-                future.set_result(work(self._core))
-            except Exception as error:  # a border: the caller knows what it means
-                future.set_exception(error)
+        def ask() -> T:
+            if self._has_failed:
+                raise RuntimeError("the engine has stopped")
+            return work(self._core)
 
         with self._changed:
             if self._is_closing:
                 future.set_exception(RuntimeError("the engine is stopping"))
             else:
-                self._calls.append(run)
+                self._calls.append(partial(fulfil, future, ask))
                 self._changed.notify_all()
         return future
 
@@ -146,27 +136,6 @@ class Engine:
         with self._changed:
             return self._changed.wait_for(lambda: not self._records, timeout_s)
 
-    def close(self) -> None:
-        """Apply what was committed, then stop."""
-        with self._changed:
-            self._is_closing = True
-            self._changed.notify_all()
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            while self._step():
-                pass
-        except Exception as error:  # the thread's border: whoever owns it ends the process
-            log_event(_LOG, logging.CRITICAL, "engine.failed", exc_info=error)
-            with self._changed:
-                self._is_closing = self._has_failed = True
-                calls = list(self._calls)
-                self._calls.clear()
-            for call in calls:
-                call()  # tells those who wait that nothing comes any more
-            self._failed(error)
-
     def _step(self) -> bool:
         """Serve one call, then one record; tell whether there is more to come."""
         with self._changed:
@@ -181,6 +150,17 @@ class Engine:
                 self._records.popleft()
                 self._changed.notify_all()
         return call is not None or record is not None
+
+    def _stopped(self, error: Exception | None) -> None:
+        self._has_failed = error is not None
+        with self._changed:
+            calls = list(self._calls)
+            self._calls.clear()
+        for call in calls:
+            call()  # tells those who wait that nothing comes any more
+        if error is not None:
+            log_event(_LOG, logging.CRITICAL, "engine.failed", exc_info=error)
+            self._failed(error)
 
     def _apply(self, record: Record) -> None:
         deliver(record, self._core.apply(record), self._effects, self._rows)

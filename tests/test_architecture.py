@@ -65,7 +65,7 @@ LAYERS: tuple[tuple[Unit, ...], ...] = (
     (("aiops.config_problems",),),
     (("aiops.config_schema",), ("aiops.config_yaml",)),
     (("aiops.config",), ("aiops.telemetry",)),
-    (("aiops.clock",),),
+    (("aiops.clock",), ("aiops.worker",)),
     (("aiops.errors",),),
     (("aiops",),),
 )

@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import logging
 import sqlite3
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from aiops.store.day_files import (
 from aiops.store.head import SealedBlock
 from aiops.store.kernels.head import GROUP_SLOTS
 from aiops.telemetry import log_event
+from aiops.worker import Worker
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ _OPEN_DAYS_MAX = 3
 _CACHE_KIB = 2048
 
 
-class SampleStore:
+class SampleStore(Worker):
     """Day files of sealed rows; one writer thread, every block written at most once a key.
 
     Parameters
@@ -67,6 +67,7 @@ class SampleStore:
         linger_s: float = LINGER_S,
         retry_s: float = RETRY_S,
     ) -> None:
+        super().__init__("sample-writer")
         self._directory = directory
         self._retention_days = retention_days
         self._linger_s = linger_s
@@ -75,13 +76,10 @@ class SampleStore:
         self._catalogued: dict[int, set[tuple[int, int]]] = {}
         self._unsynced: set[int] = set()
         self._pending: deque[SealedBlock] = deque()
-        self._changed = threading.Condition()
-        self._is_closing = False
         self._syncs_wanted = 0
         self._syncs_done = 0
         self._first_kept = 0
         self._pruned_to = 0
-        self._thread = threading.Thread(target=self._run, name="sample-writer", daemon=True)
         self._rows = Counter("aiops_store_rows_total", "Rows sealed to disk", registry=registry)
         self._bytes = Counter(
             "aiops_store_bytes_total", "Bytes of blocks written", registry=registry
@@ -90,10 +88,6 @@ class SampleStore:
         pending = Gauge("aiops_store_pending_groups", "Groups waiting for disk", registry=registry)
         pending.set_function(lambda: len(self._pending))
         self.is_healthy = True
-
-    def start(self) -> None:
-        """Begin to write."""
-        self._thread.start()
 
     def put(self, blocks: Sequence[SealedBlock]) -> None:
         """Hand blocks over; waits while the disk is too far behind (engine thread only)."""
@@ -121,26 +115,6 @@ class SampleStore:
             self._first_kept = day_of(now_ms) - self._retention_days
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """Write what waits as far as the disk lets us, then stop."""
-        with self._changed:
-            self._is_closing = True
-            self._changed.notify_all()
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            while self._step():
-                pass
-            self._attempt(self._close_days)
-        except Exception as error:  # the thread's border: readiness has to tell of it
-            log_event(_LOG, logging.CRITICAL, "store.stopped", exc_info=error)
-            self._errors.inc()
-            self.is_healthy = False
-            with self._changed:
-                self._is_closing = True  # nobody may wait for room
-                self._changed.notify_all()
-
     def _step(self) -> bool:
         """Write one batch; tell whether there is more to come."""
         with self._changed:
@@ -160,6 +134,14 @@ class SampleStore:
             # When closing with a broken disk, the journal still has these rows.
             self._changed.wait_for(lambda: self._is_closing, self._retry_s)
             return not self._is_closing
+
+    def _stopped(self, error: Exception | None) -> None:
+        if error is None:
+            self._attempt(self._close_days)
+        else:
+            log_event(_LOG, logging.CRITICAL, "store.stopped", exc_info=error)
+            self._errors.inc()
+            self.is_healthy = False
 
     def _has_work(self) -> bool:
         is_behind = self._syncs_wanted > self._syncs_done or self._first_kept > self._pruned_to

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -14,6 +14,7 @@ from aiops.domain.effects import IncidentEffect
 from aiops.errors import StoreError
 from aiops.store.base import StateStore
 from aiops.telemetry import log_event
+from aiops.worker import Worker, fulfil
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ EFFECTS_MAX = 10_000
 """Chosen: effects waiting for the disk; beyond, the engine waits and doors answer 503."""
 
 
-class StateWriter:
+class StateWriter(Worker):
     """Applies effects in order, retrying until the disk takes them; runs other writes too.
 
     Parameters
@@ -50,22 +51,16 @@ class StateWriter:
         *,
         retry_s: float = RETRY_S,
     ) -> None:
+        super().__init__("state-writer")
         self._store = store
         self._retry_s = retry_s
         self._written = written
         self._effects: deque[tuple[int, tuple[IncidentEffect, ...]]] = deque()
         self._calls: deque[Callable[[], None]] = deque()
-        self._changed = threading.Condition()
-        self._is_closing = False
-        self._thread = threading.Thread(target=self._run, name="state-writer", daemon=True)
         self._errors = Counter("aiops_store_state_errors_total", "Failed writes", registry=registry)
         waiting = Gauge("aiops_store_state_waiting", "Effects waiting for disk", registry=registry)
         waiting.set_function(lambda: len(self._effects))
         self.is_healthy = True
-
-    def start(self) -> None:
-        """Begin to write."""
-        self._thread.start()
 
     def put(self, seq: int, effects: tuple[IncidentEffect, ...]) -> None:
         """Hand over what a record asked for; waits while the disk is too far behind."""
@@ -77,19 +72,10 @@ class StateWriter:
     async def run(self, write: Callable[[], T]) -> T:
         """Run a write of the store on its thread and return what it returned."""
         future: Future[T] = Future()
-
-        def call() -> None:
-            if not future.set_running_or_notify_cancel():
-                return  # whoever asked for it was cancelled meanwhile
-            try:
-                future.set_result(write())
-            except Exception as error:  # a border: the caller knows what it means
-                future.set_exception(error)
-
         with self._changed:
             if self._is_closing:
                 raise StoreError("the state store is closed")
-            self._calls.append(call)
+            self._calls.append(partial(fulfil, future, write))
             self._changed.notify_all()
         return await asyncio.wrap_future(future)
 
@@ -99,29 +85,6 @@ class StateWriter:
             return self._changed.wait_for(
                 lambda: not self._effects or self._effects[0][0] > seq, timeout_s
             )
-
-    def close(self) -> None:
-        """Write what waits as far as the disk lets us, then stop."""
-        with self._changed:
-            self._is_closing = True
-            self._changed.notify_all()
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            while self._step():
-                pass
-        except Exception as error:  # the thread's border: readiness has to tell of it
-            log_event(_LOG, logging.CRITICAL, "state.stopped", exc_info=error)
-            self._errors.inc()
-            self.is_healthy = False
-        with self._changed:
-            self._is_closing = True
-            self._changed.notify_all()
-            calls = list(self._calls)
-            self._calls.clear()
-        for call in calls:
-            call()
 
     def _step(self) -> bool:
         """Run one call and write all effects; tell whether there is more to come."""
@@ -137,6 +100,17 @@ class StateWriter:
                 self._changed.wait_for(lambda: self._calls or self._is_closing, self._retry_s)
                 return not self._is_closing
         return call is not None or bool(batch)
+
+    def _stopped(self, error: Exception | None) -> None:
+        if error is not None:
+            log_event(_LOG, logging.CRITICAL, "state.stopped", exc_info=error)
+            self._errors.inc()
+            self.is_healthy = False
+        with self._changed:
+            calls = list(self._calls)
+            self._calls.clear()
+        for call in calls:
+            call()
 
     def _try_apply(self, batch: list[tuple[int, tuple[IncidentEffect, ...]]]) -> bool:
         effects = [effect for _, part in batch for effect in part]
