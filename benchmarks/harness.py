@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 REPOSITORY = Path(__file__).resolve().parent.parent
 READY_TIMEOUT_S = 180.0
 """The first start of the service compiles its kernels."""
+POLL_S = 0.1
 SETTLE_SHARE, SETTLE_WINDOW_S, SETTLE_TIMEOUT_S = 0.05, 1.0, 30.0
 """Background work is over when a process uses less than 5 % of one core for one second."""
 SEND_ATTEMPTS_MAX = 60
@@ -104,8 +105,24 @@ def temporary_folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def running(server: Server, folder: Path) -> Iterator[int]:
-    """Start a server, wait until it is ready, give its process id, and end it in any case."""
+def running(
+    server: Server,
+    folder: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    poll_s: float = POLL_S,
+) -> Iterator[int]:
+    """Start a server, wait until it is ready, give its process id, and end it in any case.
+
+    Parameters
+    ----------
+    folder
+        Where it runs and where `server.log` takes its output.
+    environment
+        Variables set beside those of this process.
+    poll_s
+        How often it is asked whether it is ready.
+    """
     log_path = folder / "server.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
@@ -114,22 +131,25 @@ def running(server: Server, folder: Path) -> Iterator[int]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_clean_environment(),
+            env=clean_environment() | dict(environment or {}),
             start_new_session=True,  # Ctrl-C in the terminal must reach it through us alone
         )
         try:
-            _wait_until_ready(server, process, log_path)
+            _wait_until_ready(server, process, log_path, poll_s)
             yield process.pid
         finally:
             _end(process)
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
+    """Return the variables of this process without settings of the service."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("AIOPS_")}
     return kept | {"PYTHONPATH": str(REPOSITORY)}
 
 
-def _wait_until_ready(server: Server, process: subprocess.Popen[bytes], log_path: Path) -> None:
+def _wait_until_ready(
+    server: Server, process: subprocess.Popen[bytes], log_path: Path, poll_s: float
+) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -137,7 +157,7 @@ def _wait_until_ready(server: Server, process: subprocess.Popen[bytes], log_path
         with contextlib.suppress(OSError, http.client.HTTPException):
             if get(server.port, server.ready_path)[0] == 200:
                 return
-        time.sleep(0.1)
+        time.sleep(poll_s)
     raise BenchmarkError(f"{server.name} not ready in {READY_TIMEOUT_S:.0f} s:\n{_tail(log_path)}")
 
 

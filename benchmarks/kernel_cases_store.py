@@ -34,9 +34,8 @@ def head_append(kernel: Kernel, n_slots: int) -> Case:
     n_slots = min(n_slots, SLOTS_MAX)
     head, batch = _Head.empty(n_slots), _Batch.random(n_slots)
 
-    def call() -> None:
-        for part in requests_of(n_slots):
-            head.append(kernel, batch, part)
+    def call() -> int:
+        return sum(head.append(kernel, batch, part) for part in requests_of(n_slots))
 
     def reset() -> None:
         batch.ts_ms[:] += STEP_MS
@@ -53,9 +52,9 @@ def head_take(kernel: Kernel, n_slots: int) -> Case:
     out_rows = np.zeros((GROUP_SLOTS * CHUNK_ROWS, 2), np.uint64)
     out_meta = np.zeros((GROUP_SLOTS, 4), np.int64)
 
-    def call() -> None:
-        for group in range(n_groups):
-            kernel(group, head.rows, head.meta, out_rows, out_meta)
+    def call() -> int:
+        groups = range(n_groups)
+        return sum(kernel(group, head.rows, head.meta, out_rows, out_meta) for group in groups)
 
     def reset() -> None:
         head.meta[:, N_ROWS] = CHUNK_ROWS

@@ -89,7 +89,7 @@ def _hash_loop(body: U8, spans: I64, secrets: U64, digests: U64) -> None:
 _HASH_ALL = cast(Kernel, njit(nogil=True, error_model="numpy")(_hash_loop))
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)  # of all series, and of the few that are checked
 def _blocks(n_series: int) -> list[bytes]:
     work = _workload(n_series)
     return [encode_labels(work.labels(i)) for i in range(n_series)]

@@ -64,7 +64,9 @@ def append_cost(scrapes: Sequence[JudgedRows], chunk_rows: int) -> Cost:
     return time_calls(call, n_series * len(scrapes), reset=reset)
 
 
-def check_append(scrapes: Sequence[JudgedRows], chunk_rows: int) -> None:
+def check_append(
+    scrapes: Sequence[JudgedRows], chunk_rows: int, head_type: type[Head] = Head
+) -> None:
     """Fill a fresh head and compare every value in memory and in sealed groups with what went in.
 
     Raises
@@ -72,7 +74,7 @@ def check_append(scrapes: Sequence[JudgedRows], chunk_rows: int) -> None:
     BenchmarkError
         When a value is missing or changed.
     """
-    head = Head(chunk_rows)
+    head = head_type(chunk_rows)
     n_series = len(scrapes[0].slots)
     head.grow(n_series)
     kept: dict[int, list[int]] = {slot: [] for slot in range(n_series)}
