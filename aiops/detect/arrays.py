@@ -42,7 +42,7 @@ def restored(
         raise SnapshotError(f"saved detector state {name!r} is missing or has another layout")
     if len(saved) < n_rows or len(like) < n_rows:
         raise SnapshotError(f"saved detector state {name!r} does not hold {n_rows} slots")
-    fresh = np.zeros_like(like)
+    fresh = np.zeros(like.shape, like.dtype)  # zeros_like would touch every page of room to grow
     fresh[:n_rows] = saved[:n_rows]
     return fresh
 
