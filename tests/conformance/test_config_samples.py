@@ -1,31 +1,21 @@
 """The sample configurations for the neighbours say what the neighbours understand."""
 
-import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.metrics_page import page
+from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "config/prometheus/aiops-rules.yml"
 
 
-def tool(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is not installed")
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
 def test_prometheus_accepts_the_rules():
-    command = [tool("promtool"), "check", "rules", str(RULES)]
+    command = [program("promtool"), "check", "rules", str(RULES)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -33,7 +23,7 @@ def test_prometheus_accepts_the_rules():
 def test_prometheus_accepts_the_remote_write_section(tmp_path):
     shutil.copy(RULES, tmp_path)
     shutil.copy(ROOT / "config/prometheus/remote-write.yml", tmp_path / "prometheus.yml")
-    command = [tool("promtool"), "check", "config", str(tmp_path / "prometheus.yml")]
+    command = [program("promtool"), "check", "config", str(tmp_path / "prometheus.yml")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -44,7 +34,7 @@ def test_alertmanager_accepts_the_webhook_section(tmp_path):
     sample["receivers"].append({"name": "on-call"})
     path = tmp_path / "alertmanager.yml"
     path.write_text(yaml.safe_dump(sample))
-    command = [tool("amtool"), "check-config", str(path)]
+    command = [program("amtool"), "check-config", str(path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 

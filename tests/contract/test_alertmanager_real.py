@@ -2,14 +2,12 @@
 
 import asyncio
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from aiohttp import ClientSession
 from state_samples import incident
 
@@ -30,11 +28,9 @@ from aiops.notify.receivers.http import open_session
 from aiops.notify.rules import ReceiverRule
 from aiops.store.base import StateAccess
 from aiops.store.memory_state import MemoryStateStore
+from tests.programs import program
 
-PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 CONFIG = "route: {receiver: none}\nreceivers: [{name: none}]\n"
-
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Alertmanager is not installed")
 
 
 @contextmanager
@@ -43,7 +39,9 @@ def alertmanager(folder: Path) -> Iterator[str]:
     (folder / "am.yml").write_text(CONFIG)
     flags = [f"--config.file={folder / 'am.yml'}", f"--storage.path={folder / 'data'}"]
     flags += ["--web.listen-address=127.0.0.1:0", "--cluster.listen-address="]
-    process = subprocess.Popen([str(PROGRAM), *flags], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [program("prometheus-alertmanager"), *flags], stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     try:
         found = None

@@ -1,7 +1,5 @@
 """Real processes under a test: started on loopback, stopped whatever happens, logs shown."""
 
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,15 +19,6 @@ T = TypeVar("T")
 POLL_S = 0.1
 LOG_CHARS_MAX = 6000
 STOP_TIMEOUT_S = 10.0
-
-
-def need(*programs: str) -> None:
-    """Skip the test where a program is not installed; on CI that is a failure."""
-    missing = [name for name in programs if shutil.which(name) is None]
-    if missing and os.environ.get("CI"):
-        pytest.fail(f"not installed: {', '.join(missing)}")
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
 
 
 def free_port() -> int:

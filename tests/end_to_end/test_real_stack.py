@@ -11,8 +11,10 @@ import orjson
 import pytest
 from e2e_exporter import LATENCY_S, Shop, shop_exporter
 from e2e_hook import Hook, hook_endpoint
-from e2e_programs import need, programs, tell, wait_until
+from e2e_programs import programs, tell, wait_until
 from e2e_stack import PROGRAMS, RULE_ALERT, Stack, start_stack
+
+from tests.programs import need
 
 SECRET = b"only this test and the service know it"
 SEED = 20

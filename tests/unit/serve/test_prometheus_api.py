@@ -1,7 +1,5 @@
 import asyncio
 import json
-import os
-import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ from aiops.clock import ManualClock
 from aiops.domain.samples import MetricMetadata
 from aiops.errors import StoreError
 from aiops.serve.prometheus_api import PrometheusApi
+from tests.programs import program
 from tests.unit.query.query_fakes import MemoryReader, incident_of, rows_of
 
 NOW_S = 1_700_000_000
@@ -297,10 +296,7 @@ PROMTOOL = [
 
 @pytest.mark.parametrize(("arguments", "expected"), PROMTOOL)
 def test_promtool_reads_our_answers(arguments, expected):
-    promtool = shutil.which("promtool")
-    if promtool is None and "CI" not in os.environ:
-        pytest.skip("promtool is not installed")
-    assert promtool is not None, "CI has to install promtool"
+    promtool = program("promtool")
 
     async def ask():
         server = TestServer(app_over(reader_with_two_series()))
