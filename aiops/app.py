@@ -37,6 +37,7 @@ from aiops.self_metrics import register_core_metrics
 from aiops.serve.admin import AdminApi, Check
 from aiops.serve.admission import Admission, Condition
 from aiops.serve.alertmanager import AlertmanagerDoor
+from aiops.serve.drain import stop_serving
 from aiops.serve.incidents import IncidentApi
 from aiops.serve.middleware import RequestBorder, readiness_gate
 from aiops.serve.prometheus_api import PrometheusApi
@@ -297,7 +298,7 @@ class Service:
             await self._stop.wait()
             self._is_stopping = True
             log_event(_LOG, logging.INFO, "service.draining")
-            await graph.web_runner.cleanup()
+            await stop_serving(graph.web_runner)
             for task in tasks:
                 task.cancel()
         if self._exit_code == 0:

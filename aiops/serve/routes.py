@@ -5,12 +5,18 @@ from collections.abc import Iterable, Sequence
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from aiops.serve.drain import Uploads
+
 
 def build_application(
     routes: Iterable[web.RouteDef], middlewares: Sequence[Middleware], *, body_bytes_max: int
 ) -> web.Application:
     """Return the application; the order of `routes` matters where one is a catch-all."""
-    application = web.Application(middlewares=middlewares, client_max_size=body_bytes_max)
+    uploads = Uploads()
+    application = web.Application(
+        middlewares=[*middlewares, uploads.middleware], client_max_size=body_bytes_max
+    )
+    application.on_shutdown.append(uploads.cut_off)
     application.router.add_routes(list(routes))
     return application
 

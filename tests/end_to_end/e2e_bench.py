@@ -32,14 +32,14 @@ from aiops.store.state import SqliteStateStore
 
 SECRET = b"known to both ends"
 DAY_MS = 86_400_000
-ROUNDS_BEFORE_MIDNIGHT = 1500
+ROUNDS_BEFORE_MIDNIGHT = 500
 """The load starts this long before a midnight, so that it fills the files of two days."""
 
 SETTLE_TIMEOUT_S = 30.0
 AUDIT_ROWS_MAX = 100_000
 
 _CONFIG = """
-snapshot: {{interval_s: 1}}
+snapshot: {{interval_s: {snapshot_s}}}
 engine: {{tick_interval_s: 0.1}}
 store: {{chunk_rows: 16}}
 detect: {{warmup_samples: 20, close_samples: 3}}
@@ -97,13 +97,13 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path, *, seed: int) -> Iterator[Bench]:
+def bench(folder: Path, *, seed: int, snapshot_s: float = 1.0) -> Iterator[Bench]:
     """Yield a running service with everything else ready to start."""
     with hook_endpoint(SECRET) as hook, programs(folder) as running:
         (folder / "hook.secret").write_bytes(SECRET)
         (folder / "note.yaml").write_text(_PLAYBOOK)
         config = folder / "aiops.yaml"
-        config.write_text(_CONFIG.format(hook=hook.url))
+        config.write_text(_CONFIG.format(hook=hook.url, snapshot_s=snapshot_s))
         service = Service(running, config)
         service.start()
         chance = random.Random(seed + 1)

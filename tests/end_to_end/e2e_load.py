@@ -121,7 +121,7 @@ class SampleSender(Sender):
 
     def work(self) -> None:
         for n in itertools.count():
-            is_calm = n % FAULT_EVERY > FAULT_END + 25
+            is_calm = n % FAULT_EVERY == FAULT_FIRST - 1  # long enough for every anomaly to end
             if self.is_told_to_end.is_set() and is_calm:
                 return
             body = encode_snappy(self._encoder.encode(self.ts_ms(n), self.values(n)))
