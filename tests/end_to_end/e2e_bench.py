@@ -95,6 +95,18 @@ class Bench:
         finally:
             store.close()
 
+    def wait_snapshot(self) -> None:
+        """Wait for the next snapshot: the one of a stop that follows then is not close behind it.
+
+        Two close together trim records that the tap has not seen yet.
+        """
+        n_before = len(self.service.log_events("snapshot.published"))
+        wait_until(
+            lambda: len(self.service.log_events("snapshot.published")) > n_before,
+            SETTLE_TIMEOUT_S,
+            "there is another snapshot",
+        )
+
 
 @contextmanager
 def bench(folder: Path, *, seed: int, snapshot_s: float = 1.0) -> Iterator[Bench]:
@@ -152,11 +164,11 @@ def check_samples(subject: Bench) -> None:
 
 def check_stopped(subject: Bench, *, n_stops: int) -> None:
     """Stop the service and compare all it kept with the twin that was never killed."""
-    subject.tap.stop()
     process = subject.service.process
     assert process is not None
     process.terminate()
     assert process.wait(15.0) == 0
+    subject.tap.stop()
     subject.tap.take()
     data_dir = subject.service.data_dir
     config = load_config(

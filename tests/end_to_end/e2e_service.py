@@ -95,9 +95,10 @@ class Service:
 
     def log_events(self, event: str) -> list[dict[str, Any]]:
         """Return the lines of the service's log about one kind of event, oldest first."""
-        lines = self._programs.log_path("aiops").read_text().splitlines()
-        events = [orjson.loads(line) for line in lines if line.startswith("{")]
-        return [one for one in events if one["event"] == event]
+        text = self._programs.log_path("aiops").read_text()
+        whole = text[: text.rfind("\n") + 1].splitlines()  # the last one may still be written
+        found = [orjson.loads(line) for line in whole if f'"event":"{event}"' in line]
+        return found
 
     def metric(self, sample: str) -> float:
         """Return the value of one line of /metrics, 0 when it is not there."""

@@ -35,6 +35,7 @@ def test_25_kills_under_load_lose_and_double_nothing(tmp_path: Path) -> None:
         subject.end_load()
         check_samples(subject)
         assert subject.samples.n_acked > ROUNDS_BEFORE_MIDNIGHT, "too few to fill two days"
+        subject.wait_snapshot()
         check_stopped(subject, n_stops=N_KILLS + N_KILLS_AT_START)
         assert len(subject.operator.acked) > 5
 
