@@ -97,8 +97,7 @@ class Service:
         """Return the lines of the service's log about one kind of event, oldest first."""
         text = self._programs.log_path("aiops").read_text()
         whole = text[: text.rfind("\n") + 1].splitlines()  # the last one may still be written
-        found = [orjson.loads(line) for line in whole if f'"event":"{event}"' in line]
-        return found
+        return [orjson.loads(line) for line in whole if f'"event":"{event}"' in line]
 
     def metric(self, sample: str) -> float:
         """Return the value of one line of /metrics, 0 when it is not there."""
