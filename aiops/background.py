@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from aiops.clock import Clock
+from aiops.clock import DAY_MS, Clock
 from aiops.config import Config
 from aiops.domain.records import Evict, Tick
 from aiops.engine import Engine
@@ -37,7 +37,6 @@ EVICT_MAX = 50_000
 RETENTION_INTERVAL_S = 600.0
 FLUSH_TIMEOUT_S = 120.0
 """Chosen: a slow disk may take this long; the next snapshot comes anyway."""
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

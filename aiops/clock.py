@@ -3,6 +3,14 @@
 import time
 from typing import Protocol
 
+DAY_MS = 86_400_000
+"""A day of UTC; days are counted from the epoch."""
+
+
+def day_of(ts_ms: int) -> int:
+    """Return the UTC day a time falls in, counted from the epoch."""
+    return ts_ms // DAY_MS
+
 
 class Clock(Protocol):
     """Where the shell reads the time; the core is handed `now_ms` instead."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from aiops.clock import day_of
 from aiops.config import Config
 from aiops.detect.banks.seasonal import SeasonalBank
 from aiops.detect.columns import ScoreColumns
@@ -31,8 +32,6 @@ BATCH_ROWS_MAX = 32_768
 SLOTS_START = 262_144
 """Measured (bench_ingest): growing by doubling copies every row once more, 5 us a new series.
 Untouched pages take no memory, so room for this many is free until series come."""
-
-DAY_MS = 86_400_000
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -231,7 +230,7 @@ class DataPlane:
         kinds = np.zeros(GROUP_SLOTS, np.int64)
         kinds[: len(members)] = self.table.track[members.start : members.stop, intake.KIND]
         labels: tuple[bytes, ...] = ()
-        day = sealed.span_ms[1] // DAY_MS  # the day file that the block goes to
+        day = day_of(sealed.span_ms[1])  # the day file that the block goes to
         if self._named_days[sealed.group] != day:
             self._named_days[sealed.group] = day
             labels = tuple(self.table.block(slot) for slot in members)

@@ -19,17 +19,26 @@ from aiops.series.kernels import intake
 from aiops.series.kernels.intake import k_intake_features
 from aiops.store.base import StateAccess
 from aiops.store.head import block_key
-from aiops.store.kernels.head import BASE_TS, BEFORE_BITS, BEFORE_TS, GROUP_SLOTS, N_ROWS
-from aiops.store.sample_reader import RowRun, Runs, SampleReader, UnpackedRows, judged, unpack
+from aiops.store.kernels.head import GROUP_SLOTS, N_ROWS
+from aiops.store.sample_reader import (
+    RowRun,
+    Runs,
+    SampleReader,
+    UnpackedRows,
+    judged,
+    run_of,
+    unpack,
+)
 from aiops.store.samples import SampleStore
 from aiops.wire.labels import decode_labels
 
 T = TypeVar("T")
 
+Catalogue = dict[tuple[int, int], bytes]
+"""(fingerprint, slot) -> label block."""
+
 SERIES_PER_QUERY_MAX = 50_000
 """Chosen: beyond this a query asks for more than anybody can look at; Grafana stops at 40,000."""
-
-_MASK_64 = 0xFFFFFFFFFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,11 @@ class LiveReader:
         live, known = await self._ask(
             lambda data: (_live_labels(data, matcher_sets), _known(data, start_ms))
         )
-        past = await self._in_thread(lambda: self._past(matcher_sets, (start_ms, end_ms), known))
+        past: list[SeriesRef] = []
+        if known is not None:
+            past = await self._in_thread(
+                lambda: _forgotten(self._catalogue((start_ms, end_ms)), matcher_sets, known)
+            )
         found = sorted(live | {ref.labels for ref in past})
         return found[:limit] if limit else found
 
@@ -121,22 +134,7 @@ class LiveReader:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _past(
-        self, matcher_sets: tuple[Matchers, ...], span_ms: tuple[int, int], known: U64 | None
-    ) -> list[SeriesRef]:
-        """Return forgotten series that match, by the catalogues of a span."""
-        if known is None:
-            return []
-        live = set(known.tolist())
-        refs = []
-        for (fingerprint, slot), block in self._catalogue(span_ms).items():
-            if fingerprint not in live:
-                labels = decode_labels(block)
-                if not matcher_sets or any(match_all(m, labels) for m in matcher_sets):
-                    refs.append(SeriesRef(fingerprint, slot, labels))
-        return refs
-
-    def _catalogue(self, span_ms: tuple[int, int]) -> dict[tuple[int, int], bytes]:
+    def _catalogue(self, span_ms: tuple[int, int]) -> Catalogue:
         """Return the catalogue with the series of blocks on their way to it."""
         pending = self._samples.pending()  # before the files: what left here is there
         catalogue = self._files.catalogue(*span_ms)
@@ -146,23 +144,15 @@ class LiveReader:
                     catalogue[int(block.fingerprints[slot % GROUP_SLOTS]), slot] = labels
         return catalogue
 
-    def _former(self, found: list[_Found], span_ms: tuple[int, int]) -> list[SeriesRef]:
-        """Return live series in the slots they had before they were forgotten and came back."""
-        labels = {item.ref.fingerprint: item.ref.labels for item in found}
-        return [
-            SeriesRef(fingerprint, slot, labels[fingerprint])
-            for fingerprint, slot in self._catalogue(span_ms)
-            if fingerprint in labels
-        ]
-
     def _assemble(
         self, memory: _Memory, matchers: Matchers, start_ms: int, end_ms: int
     ) -> list[SeriesRows]:
         refs = [item.ref for item in memory.found]
         whole_from_ms = max((_first_ms(item.newest) for item in memory.found), default=start_ms)
         if memory.known is not None:
-            refs += self._former(memory.found, (start_ms, end_ms))
-            refs += self._past((matchers,), (start_ms, end_ms), memory.known)
+            catalogue = self._catalogue((start_ms, end_ms))
+            refs += _former(catalogue, memory.found)
+            refs += _forgotten(catalogue, (matchers,), memory.known)
         sealed: Runs = {}
         if memory.known is not None or start_ms < whole_from_ms:
             # Rows go from memory to pending to files; read in that order none is missed.
@@ -221,15 +211,33 @@ def _found(data: DataPlane, slot: int) -> _Found:
     table, head = data.table, data.head
     ref = SeriesRef(int(table.fingerprints[slot]), slot, table.labels(slot))
     kind = int(table.track[slot, intake.KIND])
-    meta = head.meta[slot].tolist()
-    run = RowRun(
-        kind,
-        meta[BASE_TS],
-        meta[BEFORE_TS],
-        meta[BEFORE_BITS] & _MASK_64,
-        head.rows[slot, : meta[N_ROWS]].copy(),
-    )
+    rows = head.rows[slot, : head.meta[slot, N_ROWS]].copy()
+    run = run_of(kind, head.meta[slot], rows)
     return _Found(ref, run, head.next_key(slot))
+
+
+def _forgotten(
+    catalogue: Catalogue, matcher_sets: tuple[Matchers, ...], known: U64
+) -> list[SeriesRef]:
+    """Return the series of a catalogue that match and are not live any more."""
+    live = set(known.tolist())
+    refs = []
+    for (fingerprint, slot), block in catalogue.items():
+        if fingerprint not in live:
+            labels = decode_labels(block)
+            if not matcher_sets or any(match_all(m, labels) for m in matcher_sets):
+                refs.append(SeriesRef(fingerprint, slot, labels))
+    return refs
+
+
+def _former(catalogue: Catalogue, found: list[_Found]) -> list[SeriesRef]:
+    """Return live series in the slots they had before they were forgotten and came back."""
+    labels = {item.ref.fingerprint: item.ref.labels for item in found}
+    return [
+        SeriesRef(fingerprint, slot, labels[fingerprint])
+        for fingerprint, slot in catalogue
+        if fingerprint in labels
+    ]
 
 
 def _in_order(sealed: dict[int, RowRun], newest: _Found | None) -> list[RowRun]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aiops.clock import DAY_MS
 from aiops.domain.labels import Labels, labels_from
 from aiops.domain.samples import F64
 from aiops.evaluate.faults import Fault, FaultKind
@@ -27,7 +28,6 @@ METRICS: tuple[tuple[str, dict[str, str]], ...] = (
 )
 """The series of one instance; the columns hold all instances of the first, then the second, ..."""
 
-DAY_MS = 86_400_000
 DAILY_SWING_RATIO = 0.25
 """Chosen: mild, so that two hours of history hold a visible slope and no whole cycle."""
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from aiops.errors import StoreError
 
-DAY_MS = 86_400_000
 _NAME = re.compile(r"samples-(\d{4}-\d{2}-\d{2})\.db")
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -18,11 +17,6 @@ CREATE TABLE IF NOT EXISTS series(
     fingerprint INTEGER NOT NULL, slot INTEGER NOT NULL, labels BLOB NOT NULL,
     PRIMARY KEY(fingerprint, slot));
 """
-
-
-def day_of(ts_ms: int) -> int:
-    """Return the UTC day a time falls in, counted from the epoch."""
-    return ts_ms // DAY_MS
 
 
 def day_path(directory: Path, day: int) -> Path:

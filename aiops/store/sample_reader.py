@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from aiops.clock import day_of
 from aiops.domain.samples import F64, I64, U8, U64, SeriesRef, SeriesRows
 from aiops.errors import StoreError
 from aiops.store.chunks import GroupBlock, decode_block
-from aiops.store.day_files import day_of, day_path, days_present, open_for_reading
+from aiops.store.day_files import day_path, days_present, open_for_reading
 from aiops.store.head import SealedBlock, block_key
 from aiops.store.kernels.head import (
     BASE_TS,
@@ -199,7 +200,7 @@ def _collect_stored(key: int, block: GroupBlock, found: Runs) -> None:
     for member, fingerprint in enumerate(block.fingerprints.tolist()):
         rows = block.rows[block.starts[member] : block.starts[member + 1]]
         if fingerprint in found and len(rows):
-            found[fingerprint][key] = _run(int(block.kinds[member]), block.meta[member], rows)
+            found[fingerprint][key] = run_of(int(block.kinds[member]), block.meta[member], rows)
 
 
 def _collect_pending(block: SealedBlock, found: Runs) -> None:
@@ -207,10 +208,11 @@ def _collect_pending(block: SealedBlock, found: Runs) -> None:
     for member, fingerprint in enumerate(block.fingerprints.tolist()):
         start, end = end, end + int(sealed.meta[member, N_ROWS])
         if fingerprint in found and start < end:
-            run = _run(int(block.kinds[member]), sealed.meta[member], sealed.rows[start:end])
+            run = run_of(int(block.kinds[member]), sealed.meta[member], sealed.rows[start:end])
             found[fingerprint][sealed.key] = run
 
 
-def _run(kind: int, meta: I64, rows: U64) -> RowRun:
+def run_of(kind: int, meta: I64, rows: U64) -> RowRun:
+    """Return the run of one member; `meta` is its row as in the head."""
     before_bits = int(meta[BEFORE_BITS]) & _MASK_64
     return RowRun(kind, int(meta[BASE_TS]), int(meta[BEFORE_TS]), before_bits, rows)

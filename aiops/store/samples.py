@@ -10,10 +10,10 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from aiops.clock import day_of
 from aiops.errors import StoreError
 from aiops.store.chunks import encode_block
 from aiops.store.day_files import (
-    day_of,
     drop_days_before,
     is_damaged,
     open_for_writing,

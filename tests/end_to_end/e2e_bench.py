@@ -25,13 +25,13 @@ from e2e_programs import programs, tell, wait_until
 from e2e_service import Service
 from e2e_twin import JournalTap, Twin, differing_arrays, twin_of
 
+from aiops.clock import DAY_MS
 from aiops.config_file import load_config
 from aiops.domain.audit import check_chain
 from aiops.domain.incident import IncidentEventKind
 from aiops.store.state import SqliteStateStore
 
 SECRET = b"known to both ends"
-DAY_MS = 86_400_000
 ROUNDS_BEFORE_MIDNIGHT = 500
 """The load starts this long before a midnight, so that it fills the files of two days."""
 

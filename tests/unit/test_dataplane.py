@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from aiops.clock import DAY_MS
 from aiops.config import Config
 from aiops.dataplane import BATCH_ROWS_MAX, DataPlane
 from aiops.domain.anomaly import AnomalyChange
@@ -10,7 +11,6 @@ from aiops.domain.labels import labels_from
 from aiops.domain.records import Evict, MetadataBatch
 from aiops.domain.samples import STALE_BITS, MetricMetadata, SampleBatch
 from aiops.series.kernels import intake
-from aiops.store.day_files import DAY_MS
 from aiops.store.kernels.head import N_ROWS
 from aiops.wire.labels import decode_labels, encode_labels
 

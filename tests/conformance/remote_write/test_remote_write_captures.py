@@ -7,7 +7,6 @@ import json
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 from aiops.domain.labels import Labels
 from aiops.domain.samples import STALE_BITS, MetricMetadata
+from tests.protobuf_walk import fields
 from tests.unit.serve.push_bench import Answer, Bench, bench, send
 from tests.unit.wire.write_requests import NOW_MS
 
@@ -44,29 +44,6 @@ class Decoded:
     metadata: list[MetricMetadata] = field(default_factory=list)
     exemplars: int = 0
     histograms: int = 0
-
-
-def varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-
-
-def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    at = 0
-    while at < len(message):
-        tag, at = varint(message, at)
-        if tag & 7 == 0:
-            value, at = varint(message, at)
-            yield tag >> 3, value
-        else:
-            size, at = (8, at) if tag & 7 == 1 else varint(message, at)
-            yield tag >> 3, message[at : at + size]
-            at += size
 
 
 def sample(message: bytes) -> tuple[int, int]:

@@ -44,6 +44,7 @@ from aiops.evaluate.faults import Fault, FaultKind
 from aiops.evaluate.fleet import Fleet
 from aiops.remediate.plan import plan_actions
 from aiops.remediate.playbook import Playbook
+from tests.protobuf_walk import read_varint
 
 NOW_MS = 1_700_000_000_000
 
@@ -145,21 +146,11 @@ def pushed_times(service: FakeService, fleet: Fleet) -> list[int]:
         while at < len(body):
             end = at
             for _ in fleet.blocks:
-                size, start = _varint(body, end + 1)
+                size, start = read_varint(body, end + 1)
                 end = start + size
-            times.append(_varint(body, end - 6)[0])
+            times.append(read_varint(body, end - 6)[0])
             at = end
     return times
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
 
 
 # --- the course -----------------------------------------------------------------------------

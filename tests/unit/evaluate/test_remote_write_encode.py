@@ -1,5 +1,4 @@
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import cramjam
@@ -18,39 +17,9 @@ from aiops.evaluate.remote_write_encode import (
     encode_write_request,
 )
 from aiops.wire.labels import encode_labels
+from tests.protobuf_walk import fields, read_varint
 
 NOW_MS = 1_700_000_000_000
-
-
-def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-
-
-def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Walk protobuf's wire format, independent of the code under test."""
-    at = 0
-    while at < len(message):
-        tag, at = read_varint(message, at)
-        match tag & 7:
-            case 0:
-                value, at = read_varint(message, at)
-                yield tag >> 3, value
-            case 1:
-                yield tag >> 3, message[at : at + 8]
-                at += 8
-            case 2:
-                size, at = read_varint(message, at)
-                assert at + size <= len(message)
-                yield tag >> 3, message[at : at + size]
-                at += size
-            case other:
-                raise AssertionError(f"wire type {other}")
 
 
 def read_sample(message: bytes) -> tuple[int, int]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from aiops.clock import DAY_MS
 from aiops.domain.labels import labels_from
 from aiops.domain.samples import SeriesRef
-from aiops.store.day_files import DAY_MS
 from aiops.store.head import SealedBlock, SealedGroup
 from aiops.store.kernels.head import BASE_TS, BEFORE_TS, GROUP_SLOTS, N_ROWS
 from aiops.store.sample_reader import unpack

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from block_samples import DAY, DAY_START_MS, STEP_MS, block, ref, running, times_of
 
+from aiops.clock import DAY_MS
 from aiops.errors import StoreError
-from aiops.store.day_files import DAY_MS, day_path, open_for_writing
+from aiops.store.day_files import day_path, open_for_writing
 from aiops.store.sample_reader import RowRun, SampleReader, judged, unpack
 
 HOUR_MS = 3_600_000

@@ -7,7 +7,8 @@ from contextlib import closing
 import pytest
 from block_samples import DAY, DAY_START_MS, STEP_MS, block, ref, running, sample_store, times_of
 
-from aiops.store.day_files import DAY_MS, day_path, days_present, open_for_writing
+from aiops.clock import DAY_MS
+from aiops.store.day_files import day_path, days_present, open_for_writing
 from aiops.store.sample_reader import SampleReader
 from aiops.store.samples import PENDING_MAX
 
