@@ -302,6 +302,7 @@ class Service:
             for task in tasks:
                 task.cancel()
         if self._exit_code == 0:
+            await graph.stores.journal.settle()
             await asyncio.to_thread(graph.engine.drain, DRAIN_TIMEOUT_S)
             await graph.background.snapshot_once(flush_timeout_s=STOP_FLUSH_TIMEOUT_S)
 

@@ -24,6 +24,13 @@ class Journal(Protocol):
         """
         ...
 
+    async def settle(self) -> None:
+        """Wait until every append begun so far is durable and handed on, or refused.
+
+        An append whose caller was cancelled goes on; whoever stops waits for it here.
+        """
+        ...
+
     def replay(self, after_seq: int) -> Iterator[Record]:
         """Yield every record behind `after_seq`, oldest first; before `start` only."""
         ...

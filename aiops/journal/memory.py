@@ -52,6 +52,9 @@ class MemoryJournal:
         self._committed([record])
         return record.seq
 
+    async def settle(self) -> None:
+        """Return at once: an append has handed its record on before it waits for anything."""
+
     def replay(self, after_seq: int) -> Iterator[Record]:
         """Yield every record behind `after_seq`, oldest first."""
         return iter([record for record in self._records if record.seq > after_seq])

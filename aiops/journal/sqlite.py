@@ -79,6 +79,8 @@ class SqliteJournal:
         self._committed: CommittedCallback | None = None
         self._is_closed = False
         self._n_waiting = 0  # event loop only, as the next one
+        self._settled = asyncio.Event()
+        self._settled.set()
         self._is_suspended = False
         self._is_broken = False  # journal thread only
         self.is_healthy = True
@@ -113,8 +115,13 @@ class SqliteJournal:
         done: asyncio.Future[int] = loop.create_future()
         data = encode_record(body, accepted_ms=accepted_ms)
         self._n_waiting += 1
+        self._settled.clear()
         self._inbox.put(_Append(body, accepted_ms, data, done, loop))
         return await done
+
+    async def settle(self) -> None:
+        """Wait until every append begun so far is durable and handed on, or refused."""
+        await self._settled.wait()
 
     def replay(self, after_seq: int) -> Iterator[Record]:
         """Yield every record behind `after_seq`, oldest first; before `start` only."""
@@ -259,6 +266,8 @@ class SqliteJournal:
     def _resolve(self, item: _Append, outcome: int | JournalError) -> None:
         """Answer a caller (on the event loop)."""
         self._n_waiting -= 1
+        if self._n_waiting == 0:
+            self._settled.set()
         if isinstance(outcome, JournalError):
             self._is_suspended = True
             if not item.done.done():

@@ -110,6 +110,27 @@ def test_appends_at_the_same_time_keep_their_order(places: Places) -> None:
     assert [record.accepted_ms for record in seen] == list(range(600))
 
 
+def test_appends_whose_callers_were_cancelled_are_handed_on_once_settled(places: Places) -> None:
+    journal, seen = places.started()
+
+    async def run() -> int:
+        appends = [asyncio.create_task(journal.append(Tick(), accepted_ms=i)) for i in range(50)]
+        await asyncio.sleep(0)  # lets every task begin its append
+        for task in appends:
+            task.cancel()
+        await journal.settle()
+        return len(seen)
+
+    assert asyncio.run(run()) == 50
+
+
+def test_a_journal_where_nothing_waits_is_settled(places: Places) -> None:
+    journal, _ = places.started()
+    asyncio.run(journal.settle())
+    append(journal, count=3)
+    asyncio.run(journal.settle())
+
+
 def test_records_come_back_after_a_restart_in_order(places: Places) -> None:
     journal, seen = places.started()
     append(journal, count=5)
