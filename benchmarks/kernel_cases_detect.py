@@ -134,10 +134,22 @@ def are_episodes_right(machine_type: type[Episodes]) -> bool:
     ts_ms = START_MS + STEP_MS * (np.arange(n, dtype=np.int64) // 3)
     is_disturbed = np.arange(n) // 90 % 2 == 1
     scores = np.where(is_disturbed, config.alarm_score + 2, 0.0) + rng.random(n)
-    out = ScoreColumns(scores, np.full(n, 10.0), np.full(n, 2.0), rng.normal(10, 1, n))
+    out = ScoreColumns.allocate(n)
+    np.copyto(out.scores, scores)
+    out.expected[:], out.half[:], out.features[:] = 10.0, 2.0, rng.normal(10, 1, n)
+    out.alerts[:], out.parts[:] = scores / 2, rng.integers(0, 2**48, n, np.uint64)
     mask = np.zeros(n, np.uint8)
     events = machine_type(config, 3, SeasonalBank.name).step(slots, ts_ms, out.features, out, mask)
-    columns = (slots, ts_ms, out.features, out.scores, out.expected, out.half)
+    columns = (
+        slots,
+        ts_ms,
+        out.features,
+        out.scores,
+        out.expected,
+        out.half,
+        out.alerts,
+        out.parts,
+    )
     wanted, wanted_mask = naive_episodes_step(
         {},
         list(zip(*(column.tolist() for column in columns), strict=True)),
@@ -146,8 +158,8 @@ def are_episodes_right(machine_type: type[Episodes]) -> bool:
         open_samples=config.open_samples,
         close_samples=config.close_samples,
     )
-    told = [(str(e.change), e.slot, e.onset_ms, e.end_ms, e.score) for e in events]
-    return told == [event[:5] for event in wanted] and mask.tolist() == wanted_mask
+    told = [(str(e.change), e.slot, e.onset_ms, e.end_ms, e.score, e.alert) for e in events]
+    return told == [(*e[:5], e[-1]) for e in wanted] and mask.tolist() == wanted_mask
 
 
 def _is_tail_right(score: Kernel, learn: Kernel, units: list[float]) -> bool:

@@ -9,6 +9,7 @@ from aiops.domain.samples import F64
 
 F32 = npt.NDArray[np.float32]
 U8 = npt.NDArray[np.uint8]
+U64 = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +25,28 @@ class ScoreColumns:
         was not judged.
     features
         What the detector read, NaN for an absent sample.
+    alerts
+        How much a person should be told of the row now: novel, and not soon after the last time.
+        On the scale of `scores`, used for paging and evaluation; episodes do not open by it.
+    parts
+        What made up the score, eight bytes. Byte k, from the lowest, is min(255, round(16 x
+        score)) of the streams residual, shift, spread, level and novelty; byte 5 is the season
+        that was used: 0 none, 1 day, 2 week. Bytes 6 and 7 are 0.
     """
 
     scores: F64
     expected: F64
     half: F64
     features: F64
+    alerts: F64
+    parts: U64
 
     @classmethod
     def allocate(cls, capacity: int) -> "ScoreColumns":
         """Return columns for batches of up to `capacity` rows."""
-        return cls(*(np.zeros(capacity) for _ in range(4)))
+        scores, expected, half, features, alerts = (np.zeros(capacity) for _ in range(5))
+        parts = np.zeros(capacity, np.uint64)
+        return cls(scores, expected, half, features, alerts, parts)
 
     @property
     def capacity(self) -> int:

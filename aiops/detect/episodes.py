@@ -27,7 +27,8 @@ _CHANGES = {
 class EpisodeEvent:
     """An episode of one slot that opened or closed; `end_ms` is 0 while it lasts.
 
-    `score` is the highest so far; `value`, `expected`, `lower` and `upper` were seen with it.
+    `score` is the highest so far; `value`, `expected`, `lower`, `upper` and `parts` were seen
+    with it. `alert` is the highest so far of its own. `parts` is told in `ScoreColumns`.
     """
 
     change: AnomalyChange
@@ -36,10 +37,12 @@ class EpisodeEvent:
     peak_ms: int
     end_ms: int
     score: float
+    alert: float
     value: float
     expected: float
     lower: float
     upper: float
+    parts: int
 
 
 class Episodes:
@@ -126,6 +129,8 @@ class Episodes:
             out.scores,
             out.expected,
             out.half,
+            out.alerts,
+            out.parts,
             in_anomaly,
             self._events,
             self._event_peaks,
@@ -178,13 +183,13 @@ class Episodes:
         marks = self._marks[slot].tolist()
         end_ms = marks[layout.LAST_MS] if now_ms is None else now_ms
         onset_ms, peak_ms = marks[layout.ONSET_MS], marks[layout.PEAK_MS]
-        row = [layout.CHANGE_CLOSED, slot, onset_ms, peak_ms, end_ms]
+        row = [layout.CHANGE_CLOSED, slot, onset_ms, peak_ms, end_ms, marks[layout.PARTS]]
         return _event(row, self._peaks[slot].tolist())
 
 
 def _event(marks: list[int], peaks: list[float]) -> EpisodeEvent:
-    change, slot, onset_ms, peak_ms, end_ms = marks
-    score, value, expected, lower, upper = peaks
+    change, slot, onset_ms, peak_ms, end_ms, parts = marks
+    score, alert, value, expected, lower, upper = peaks
     return EpisodeEvent(
         _CHANGES[change],
         slot,
@@ -192,8 +197,10 @@ def _event(marks: list[int], peaks: list[float]) -> EpisodeEvent:
         peak_ms,
         end_ms,
         score=score,
+        alert=alert,
         value=value,
         expected=expected,
         lower=lower,
         upper=upper,
+        parts=parts,
     )

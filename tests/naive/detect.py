@@ -278,28 +278,32 @@ class NaiveEpisode:
     misses: int = 0
     quiet: list[int] = field(default_factory=list)
     onset_ms: int = 0
-    peak: tuple[float, int, float, float, float, float] = (0.0, 0, 0.0, 0.0, 0.0, 0.0)
+    peak: tuple[float, int, float, float, float, float, int] = (0.0, 0, 0.0, 0.0, 0.0, 0.0, 0)
+    alert: float = 0.0
 
 
 def naive_episodes_step(
     episodes: dict[int, NaiveEpisode],
-    rows: list[tuple[int, int, float, float, float, float]],
+    rows: list[tuple[int, int, float, float, float, float, float, int]],
     *,
     alarm: float,
     clear: float,
     open_samples: int,
     close_samples: int,
 ) -> tuple[list[tuple], list[int]]:
-    """Events and mask of (slot, ts_ms, feature, score, expected, half) rows."""
+    """Events and mask of (slot, ts_ms, feature, score, expected, half, alert, parts) rows."""
     events, mask = [], []
-    for slot, ts_ms, feature, score, expected, half in rows:
+    for slot, ts_ms, feature, score, expected, half, alert, parts in rows:
         episode = episodes.setdefault(slot, NaiveEpisode())
         if not math.isnan(feature):
-            candidate = (score, ts_ms, feature, expected, expected - half, expected + half)
+            band = (expected, expected - half, expected + half)
+            candidate = (score, ts_ms, feature, *band, parts)
             if episode.phase == "idle" and score >= alarm:
                 episode = episodes[slot] = NaiveEpisode("suspect", onset_ms=ts_ms)
             if episode.phase != "idle" and score > episode.peak[0]:
                 episode.peak = candidate
+            if episode.phase != "idle":
+                episode.alert = max(episode.alert, alert)
             if episode.phase == "suspect":
                 if score >= alarm:
                     episode.hits += 1
@@ -309,12 +313,15 @@ def naive_episodes_step(
                     episode.phase = "idle"
                 elif episode.hits >= open_samples:
                     episode.phase = "open"
-                    events.append(("opened", slot, episode.onset_ms, 0, *episode.peak))
+                    events.append(
+                        ("opened", slot, episode.onset_ms, 0, *episode.peak, episode.alert)
+                    )
             elif episode.phase == "open":
                 episode.quiet = [*episode.quiet, ts_ms] if score < clear else []
                 if len(episode.quiet) >= close_samples:
                     episode.phase = "idle"
                     end_ms = episode.quiet[0]
-                    events.append(("closed", slot, episode.onset_ms, end_ms, *episode.peak))
+                    told = (*episode.peak, episode.alert)
+                    events.append(("closed", slot, episode.onset_ms, end_ms, *told))
         mask.append(int(episodes[slot].phase == "open"))
     return events, mask

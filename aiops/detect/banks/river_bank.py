@@ -129,12 +129,14 @@ class RiverBank:
         out.scores[:n] = 0.0
         out.expected[:n] = math.nan
         out.half[:n] = math.nan
+        out.parts[:n] = 0
         n_judged = min(n, rows_max)
         self.rows_shed_total += n - n_judged
         rows = zip(slots[:n_judged].tolist(), features[:n_judged].tolist(), strict=True)
         for i, (slot, feature) in enumerate(rows):
             if math.isfinite(feature):
                 out.scores[i] = self._score_learn_one(slot, feature)
+        np.copyto(out.alerts[:n], out.scores[:n])
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return nothing: River detectors learn anew after a restart."""

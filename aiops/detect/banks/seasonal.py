@@ -102,6 +102,8 @@ class SeasonalBank:
             out.expected,
             out.half,
         )
+        np.copyto(out.alerts[:n], out.scores[:n])
+        out.parts[:n] = 0
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return the live arrays, for a snapshot."""

@@ -6,22 +6,24 @@ it is not idle, so that quiet series cost one byte each.
 
 import math
 
-from aiops.detect.columns import U8
+from aiops.detect.columns import U8, U64
 from aiops.detect.kernels.compile import helper, kernel
 from aiops.domain.samples import F64, I32, I64
 
 IDLE, SUSPECT, OPEN = range(3)
-# marks: rows that alarmed, that did not, quiet rows in a row; first row, peak, first quiet, last
-HITS, MISSES, QUIET, ONSET_MS, PEAK_MS, QUIET_MS, LAST_MS = range(7)
-MARKS_SIZE = 7
-PEAK_SCORE, PEAK_VALUE, PEAK_EXPECTED, PEAK_LOWER, PEAK_UPPER = range(5)
-PEAKS_SIZE = 5
+# marks: rows that alarmed, that did not, quiet rows in a row; first row, peak, first quiet, last;
+# parts of the peak's score
+HITS, MISSES, QUIET, ONSET_MS, PEAK_MS, QUIET_MS, LAST_MS, PARTS = range(8)
+MARKS_SIZE = 8
+# the highest alert need not be that of the row with the highest score
+PEAK_SCORE, PEAK_ALERT, PEAK_VALUE, PEAK_EXPECTED, PEAK_LOWER, PEAK_UPPER = range(6)
+PEAKS_SIZE = 6
 OPEN_NOW, SHED_TOTAL = range(2)  # totals
 ALARM, CLEAR = range(2)  # thresholds
 OPEN_SAMPLES, CLOSE_SAMPLES, OPEN_MAX = range(3)  # limits
 # columns of an event
-EVENT_CHANGE, EVENT_SLOT, EVENT_ONSET_MS, EVENT_PEAK_MS, EVENT_END_MS = range(5)
-EVENT_SIZE = 5
+EVENT_CHANGE, EVENT_SLOT, EVENT_ONSET_MS, EVENT_PEAK_MS, EVENT_END_MS, EVENT_PARTS = range(6)
+EVENT_SIZE = 6
 CHANGE_OPENED, CHANGE_CLOSED = range(2)
 
 MISSES_MAX = 2  # chosen: rows that may stay below the alarm score among those that open
@@ -29,11 +31,19 @@ MISSES_MAX = 2  # chosen: rows that may stay below the alarm score among those t
 
 @helper
 def _raise_peak(
-    marks: I64, peaks: F64, ts_ms: int, score: float, value: float, expected: float, half: float
+    marks: I64,
+    peaks: F64,
+    ts_ms: int,
+    score: float,
+    value: float,
+    expected: float,
+    half: float,
+    parts: int,
 ) -> None:
     if score <= peaks[PEAK_SCORE]:
         return
     marks[PEAK_MS] = ts_ms
+    marks[PARTS] = parts
     peaks[PEAK_SCORE] = score
     peaks[PEAK_VALUE] = value
     peaks[PEAK_EXPECTED] = expected
@@ -47,7 +57,7 @@ def _suspect(phase: int, marks: I64, peaks: F64, ts_ms: int, limits: I64, is_ala
     if phase == IDLE:
         marks[HITS], marks[MISSES], marks[QUIET] = 0, 0, 0
         marks[ONSET_MS] = ts_ms
-        peaks[PEAK_SCORE] = 0.0
+        peaks[PEAK_SCORE], peaks[PEAK_ALERT] = 0.0, 0.0
     if not is_alarm:
         marks[MISSES] += 1
         return IDLE if marks[MISSES] > MISSES_MAX else SUSPECT
@@ -75,13 +85,14 @@ def _tell(change: int, slot: int, marks: I64, peaks: F64, event: I64, event_peak
     event[EVENT_ONSET_MS] = marks[ONSET_MS]
     event[EVENT_PEAK_MS] = marks[PEAK_MS]
     event[EVENT_END_MS] = marks[QUIET_MS] if change == CHANGE_CLOSED else 0
+    event[EVENT_PARTS] = marks[PARTS]
     for column in range(PEAKS_SIZE):
         event_peaks[column] = peaks[column]
 
 
 @kernel(
     "i8(u1[::1],i8[:,::1],f8[:,::1],i8[::1],f8[::1],i8[::1],i4[::1],i8[::1],f8[::1],f8[::1],"
-    "f8[::1],f8[::1],u1[::1],i8[:,::1],f8[:,::1])"
+    "f8[::1],f8[::1],f8[::1],u8[::1],u1[::1],i8[:,::1],f8[:,::1])"
 )
 def k_episodes_step(
     phases: U8,
@@ -96,6 +107,8 @@ def k_episodes_step(
     scores: F64,
     expected: F64,
     half: F64,
+    alerts: F64,
+    parts: U64,
     in_anomaly: U8,
     events: I64,
     event_peaks: F64,
@@ -117,7 +130,10 @@ def k_episodes_step(
             after = _settle(marks[slot], ts_ms[i], limits[CLOSE_SAMPLES], is_quiet)
         else:
             after = _suspect(phase, marks[slot], peaks[slot], ts_ms[i], limits, is_alarm)
-        _raise_peak(marks[slot], peaks[slot], ts_ms[i], score, value, expected[i], half[i])
+        peaks[slot, PEAK_ALERT] = max(peaks[slot, PEAK_ALERT], alerts[i])
+        _raise_peak(
+            marks[slot], peaks[slot], ts_ms[i], score, value, expected[i], half[i], parts[i]
+        )
         change = -1
         if phase == OPEN and after == IDLE:
             totals[OPEN_NOW] -= 1

@@ -113,13 +113,18 @@ def episode_rows(seed, n, n_slots):
     slots = rng.integers(0, n_slots, n).astype(np.int32)
     scores = rng.choice([0.0, 2.0, 4.0, 7.0, 9.0], n, p=[0.3, 0.2, 0.1, 0.2, 0.2])
     features = np.where(rng.random(n) < 0.05, np.nan, rng.normal(size=n))
-    out = ScoreColumns(scores, rng.normal(size=n), rng.random(n), features)
+    alerts, parts = scores * rng.random(n), rng.integers(0, 2**48, n, np.uint64)
+    out = ScoreColumns(scores, rng.normal(size=n), rng.random(n), features, alerts, parts)
     return slots, times(n), out
+
+
+def told_of(out):
+    return out.alerts, out.parts
 
 
 def peak_of(event):
     band = (event.expected, event.lower, event.upper)
-    return (event.score, event.peak_ms, event.value, *band)
+    return (event.score, event.peak_ms, event.value, *band, event.parts, event.alert)
 
 
 @pytest.mark.parametrize("n", [0, 1, 3000])
@@ -130,7 +135,7 @@ def test_episodes_step_equals_its_twin(n, open_samples):
     mask = np.zeros(n, np.uint8)
     machine = Episodes(config, 7, "seasonal")
     events = machine.step(slots, ts_ms, out.features, out, mask)
-    columns = (slots, ts_ms, out.features, out.scores, out.expected, out.half)
+    columns = (slots, ts_ms, out.features, out.scores, out.expected, out.half, *told_of(out))
     episodes: dict[int, NaiveEpisode] = {}
     twin_events, twin_mask = naive_episodes_step(
         episodes,

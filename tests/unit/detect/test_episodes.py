@@ -10,10 +10,17 @@ from aiops.domain.anomaly import AnomalyChange
 OPENED, CLOSED = AnomalyChange.OPENED, AnomalyChange.CLOSED
 
 
-def run(machine, scores, slot=0, start=0, values=None):
+def run(machine, scores, slot=0, start=0, values=None, alerts=None):
     n = len(scores)
     features = np.arange(n, dtype=float) if values is None else np.array(values, float)
-    out = ScoreColumns(np.array(scores, float), np.full(n, 2.0), np.full(n, 0.5), features)
+    out = ScoreColumns(
+        np.array(scores, float),
+        np.full(n, 2.0),
+        np.full(n, 0.5),
+        features,
+        np.array(scores if alerts is None else alerts, float),
+        np.arange(start, start + n, dtype=np.uint64) * 1000,
+    )
     mask = np.zeros(n, np.uint8)
     slots = np.full(n, slot, np.int32)
     events = machine.step(slots, times(n) + start * 1000, features, out, mask)
@@ -61,6 +68,19 @@ def test_the_peak_is_the_row_of_the_highest_score():
     assert (events[1].score, events[1].value, seconds(events[1].peak_ms)) == (12, 3, 3)
     assert (events[1].expected, events[1].lower, events[1].upper) == (2.0, 1.5, 2.5)
     assert events[0].end_ms == 0
+
+
+def test_parts_are_those_of_the_highest_score_and_the_alert_is_the_highest_of_its_own():
+    scores, alerts = [7, 9, 7, 8, 0, 0, 0, 0, 0], [1, 0, 2, 5, 4, 0, 0, 0, 0]
+    opened, closed = run(machine_of(), scores, alerts=alerts)[0]
+    assert (opened.alert, opened.parts) == (2.0, 1000)
+    assert (closed.alert, closed.parts) == (5.0, 1000)
+
+
+def test_a_new_episode_knows_nothing_of_the_last_ones_alert():
+    machine = machine_of()
+    run(machine, [7, 7, 7, 0, 0, 0, 0, 0], alerts=[9] * 8)
+    assert run(machine, [7, 7, 7], start=8, alerts=[1, 1, 3])[0][0].alert == 3.0
 
 
 def test_absent_samples_count_neither_way():
