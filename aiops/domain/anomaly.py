@@ -13,9 +13,26 @@ class AnomalyChange(StrEnum):
     CLOSED = "closed"
 
 
+class AnomalyKind(StrEnum):
+    """What sort of thing is wrong; it says how to read an anomaly's numbers."""
+
+    DEVIATION = "deviation"
+    """A series left what its detector expected."""
+    ABSENCE = "absence"
+    """Samples of a series or of a group of series stay away, or come late."""
+    FORECAST = "forecast"
+    """A series is on its way to a bound."""
+    GROUP = "group"
+    """Several series of one entity are unusual together."""
+    PEER = "peer"
+    """A series behaves unlike its peers."""
+    THRESHOLD = "threshold"
+    """A series passed a bound that an operator has set."""
+
+
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """One disturbance of one series, from onset to end.
+    """One disturbance of one series or group, from onset to end.
 
     `score` is the peak -log10 p; `value`, `expected`, `lower`, `upper` were seen at the peak, in
     the unit of the detector's feature. `end_ms` is 0 while the anomaly lasts.
@@ -34,6 +51,7 @@ class Anomaly:
     lower: float
     upper: float
     quality: tuple[str, ...] = ()
+    kind: AnomalyKind = AnomalyKind.DEVIATION
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from aiops.domain.alert import Alert
-from aiops.domain.anomaly import Anomaly
+from aiops.domain.anomaly import Anomaly, AnomalyKind
 from aiops.domain.incident import (
     Incident,
     IncidentEventKind,
@@ -90,6 +90,7 @@ def _anomaly_to_json(anomaly: Anomaly) -> dict[str, object]:
         "lower": _spell(anomaly.lower),
         "upper": _spell(anomaly.upper),
         "quality": list(anomaly.quality),
+        "kind": anomaly.kind.value,
     }
 
 
@@ -108,6 +109,8 @@ def _anomaly_from_json(data: Json) -> Anomaly:
         lower=_number(data, "lower"),
         upper=_number(data, "upper"),
         quality=tuple(_checked(flag) for flag in cast(list[object], data["quality"])),
+        # incidents of older releases knew one kind and did not name it
+        kind=AnomalyKind(_checked(data.get("kind", AnomalyKind.DEVIATION.value))),
     )
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiops.domain.alert import Alert
-from aiops.domain.anomaly import Anomaly
+from aiops.domain.anomaly import Anomaly, AnomalyKind
 from aiops.domain.incident import (
     Incident,
     IncidentEventKind,
@@ -37,6 +37,7 @@ anomalies = st.builds(
     lower=floats,
     upper=floats,
     quality=st.lists(texts, max_size=3).map(tuple),
+    kind=st.sampled_from(AnomalyKind),
 )
 alerts = st.builds(
     Alert,
@@ -121,6 +122,20 @@ def test_not_a_number_does_not_become_null_or_zero():
     text = orjson.dumps(incident_to_json(incident))
     (back,) = incident_from_json(orjson.loads(text)).anomalies
     assert math.isnan(back.expected) and back.upper == math.inf
+
+
+def test_an_anomaly_of_a_release_without_kinds_reads_as_a_deviation():
+    data = incident_to_json(small_incident(anomalies=(small_anomaly(),)))
+    del data["anomalies"][0]["kind"]
+    (back,) = incident_from_json(data).anomalies
+    assert back.kind is AnomalyKind.DEVIATION
+
+
+def test_an_anomaly_of_an_unknown_kind_is_a_decode_error():
+    data = incident_to_json(small_incident(anomalies=(small_anomaly(),)))
+    data["anomalies"][0]["kind"] = "omen"
+    with pytest.raises(DecodeError, match="omen"):
+        incident_from_json(data)
 
 
 def test_unknown_keys_are_ignored():
