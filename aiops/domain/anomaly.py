@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from aiops.domain.absence import AbsenceFacts
 from aiops.domain.labels import Labels
 
 
@@ -35,7 +36,9 @@ class Anomaly:
     """One disturbance of one series or group, from onset to end.
 
     `score` is the peak -log10 p; `value`, `expected`, `lower`, `upper` were seen at the peak, in
-    the unit of the detector's feature. `end_ms` is 0 while the anomaly lasts.
+    the unit of the detector's feature. `end_ms` is 0 while the anomaly lasts. Of an absence,
+    `value` is the silence, `expected` the usual gap and `upper` the longest borne, all in s; it
+    may be one of a group, and then has the labels the group is made by.
     """
 
     anomaly_id: str
@@ -52,6 +55,7 @@ class Anomaly:
     upper: float
     quality: tuple[str, ...] = ()
     kind: AnomalyKind = AnomalyKind.DEVIATION
+    absence: AbsenceFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

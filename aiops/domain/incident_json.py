@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import cast
 
+from aiops.domain.absence import absence_from_json, absence_to_json
 from aiops.domain.alert import Alert
 from aiops.domain.anomaly import Anomaly, AnomalyKind
 from aiops.domain.incident import (
@@ -36,7 +37,7 @@ def incident_to_json(incident: Incident) -> dict[str, object]:
         "updated_ms": incident.updated_ms,
         "resolved_ms": incident.resolved_ms,
         "acknowledged_by": incident.acknowledged_by,
-        "anomalies": [_anomaly_to_json(anomaly) for anomaly in incident.anomalies],
+        "anomalies": [anomaly_to_json(anomaly) for anomaly in incident.anomalies],
         "alerts": [_alert_to_json(alert) for alert in incident.alerts],
         "timeline": [_event_to_json(event) for event in incident.timeline],
         "dropped": incident.dropped,
@@ -68,14 +69,15 @@ def _incident_from_json(data: Json) -> Incident:
         updated_ms=_whole(data, "updated_ms"),
         resolved_ms=_whole(data, "resolved_ms"),
         acknowledged_by=_text(data, "acknowledged_by"),
-        anomalies=tuple(_anomaly_from_json(item) for item in _objects(data, "anomalies")),
+        anomalies=tuple(anomaly_from_json(item) for item in _objects(data, "anomalies")),
         alerts=tuple(_alert_from_json(item) for item in _objects(data, "alerts")),
         timeline=tuple(_event_from_json(item) for item in _objects(data, "timeline")),
         dropped=_whole(data, "dropped"),
     )
 
 
-def _anomaly_to_json(anomaly: Anomaly) -> dict[str, object]:
+def anomaly_to_json(anomaly: Anomaly) -> dict[str, object]:
+    """Return the JSON object of an anomaly."""
     return {
         "anomaly_id": anomaly.anomaly_id,
         "fingerprint": f"{anomaly.fingerprint:016x}",
@@ -91,10 +93,18 @@ def _anomaly_to_json(anomaly: Anomaly) -> dict[str, object]:
         "upper": _spell(anomaly.upper),
         "quality": list(anomaly.quality),
         "kind": anomaly.kind.value,
+        "absence": absence_to_json(anomaly.absence),
     }
 
 
-def _anomaly_from_json(data: Json) -> Anomaly:
+def anomaly_from_json(data: Json) -> Anomaly:
+    """Return the anomaly that `anomaly_to_json` made `data` of.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, AttributeError
+        When a field is missing or has the wrong type.
+    """
     return Anomaly(
         anomaly_id=_text(data, "anomaly_id"),
         fingerprint=int(_text(data, "fingerprint"), 16),
@@ -111,6 +121,7 @@ def _anomaly_from_json(data: Json) -> Anomaly:
         quality=tuple(_checked(flag) for flag in cast(list[object], data["quality"])),
         # incidents of older releases knew one kind and did not name it
         kind=AnomalyKind(_checked(data.get("kind", AnomalyKind.DEVIATION.value))),
+        absence=absence_from_json(data.get("absence")),
     )
 
 
