@@ -9,15 +9,13 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from aiops.config_alarms import AlarmsConfig
+from aiops.config_groups import GroupConfig, PeersConfig
+from aiops.config_section import Section
 
 MIB = 1024 * 1024
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class ServerConfig(Section):
@@ -133,20 +131,57 @@ class RiverRule(Section):
     series_max: int = Field(200, ge=1, le=10_000, description="series this detector may watch")
 
 
+class AbsenceConfig(Section):
+    """Series and groups of series that stop sending, or send late."""
+
+    enabled: bool = Field(True, description="whether absence is watched for at all")
+    floor_s: int = Field(
+        120, ge=10, le=86_400, description="silence that is never an absence, however fast a series"
+    )
+    factor: float = Field(
+        4.0, ge=1.5, le=100, description="silence, in the longest usual gaps, that is an absence"
+    )
+    ended_s: int = Field(
+        300,
+        ge=10,
+        le=86_400,
+        description="time a group whose series were ended by staleness markers has to come back",
+    )
+    group_by: tuple[str, ...] = Field(
+        ("job", "instance"),
+        max_length=6,
+        description="labels that make groups, largest first; the largest silent one is reported",
+    )
+    min_gaps: int = Field(
+        20, ge=5, le=250, description="gaps seen of a series before its absence counts"
+    )
+    series_per_group_max: int = Field(
+        3,
+        ge=0,
+        le=1000,
+        description="absences of single series in a group; beyond, one of the group; "
+        "0 = only groups",
+    )
+
+
 class DetectConfig(Section):
     """Scoring and the life of an anomaly."""
 
     warmup_samples: int = Field(
         60, ge=20, le=10_000, description="samples of a series before its score counts"
     )
-    alarm_score: float = Field(
-        6.0, ge=1, le=50, description="-log10 p at which an anomaly opens (6 = one in a million)"
+    alarm_score: float | None = Field(
+        None,
+        ge=1,
+        le=50,
+        description="-log10 p at which any anomaly opens (6 = one in a million); "
+        "unset: the alarm budget decides",
     )
     clear_score: float = Field(
         3.0, ge=0.1, le=50, description="-log10 p below which a sample counts as quiet"
     )
     open_samples: int = Field(
-        3, ge=1, le=60, description="samples above alarm_score, nearly in a row, that open"
+        3, ge=1, le=60, description="samples at the level, nearly in a row, that open"
     )
     close_samples: int = Field(
         5, ge=1, le=600, description="quiet samples in a row that close an anomaly"
@@ -154,14 +189,17 @@ class DetectConfig(Section):
     anomalies_open_max: int = Field(
         10_000, ge=10, le=1_000_000, description="anomalies open at once; weaker ones are shed"
     )
+    absence: AbsenceConfig = AbsenceConfig()
     ignore: tuple[str, ...] = Field(
         (), description='selectors of series to store but not to judge, e.g. {__name__=~"go_.+"}'
     )
     river: tuple[RiverRule, ...] = Field((), description="River detectors to run as slow banks")
+    group: GroupConfig = GroupConfig()
+    peers: PeersConfig = PeersConfig()
 
     @model_validator(mode="after")
     def _hysteresis_is_ordered(self) -> "DetectConfig":
-        if self.clear_score >= self.alarm_score:
+        if self.alarm_score is not None and self.clear_score >= self.alarm_score:
             raise ValueError("clear_score must be below alarm_score")
         return self
 
@@ -283,7 +321,18 @@ class Config(Section):
     snapshot: SnapshotConfig = SnapshotConfig()
     store: StoreConfig = StoreConfig()
     detect: DetectConfig = DetectConfig()
+    alarms: AlarmsConfig = AlarmsConfig()
     correlate: CorrelateConfig = CorrelateConfig()
     notify: NotifyConfig = NotifyConfig()
     remediate: RemediateConfig = RemediateConfig()
     log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _a_level_is_fixed_or_budgeted(self) -> "Config":
+        is_budgeted = self.alarms.false_per_day is not None or self.alarms.budgets
+        if self.detect.alarm_score is not None and is_budgeted:
+            raise ValueError(
+                "detect.alarm_score fixes the level of all series, so that alarms.false_per_day "
+                "and alarms.budgets would change nothing: remove one or the other"
+            )
+        return self

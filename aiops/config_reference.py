@@ -12,7 +12,9 @@ from pathlib import Path
 from aiops.config_schema import ITEM, Setting, settings_of
 
 EXAMPLES: dict[str, list[object]] = {
+    "alarms.budgets": [{"match": '{job="node"}', "false_per_day": 0.1}],
     "detect.ignore": ['{__name__=~"go_.+"}'],
+    "detect.peers.replica_labels": ["instance", "pod"],
     "detect.river": [
         {
             "name": "trees",
@@ -99,10 +101,11 @@ def _yaml_lines() -> Iterator[str]:
         if ITEM in setting.path:
             continue
         name = setting.path.rpartition(".")[2]
-        if setting.section is not None and not setting.is_list:
-            yield from ("", f"# {setting.meaning[:1].upper()}{setting.meaning[1:]}.", f"{name}:")
-            continue
         indent = "  " * setting.path.count(".")
+        if setting.section is not None and not setting.is_list:
+            heading = f"{setting.meaning[:1].upper()}{setting.meaning[1:]}."
+            yield from ("", f"{indent}# {heading}", f"{indent}{name}:")
+            continue
         yield f"{indent}# {setting.meaning} [{setting.allowed}]"
         yield f"{indent}{name}: {_flow(setting.default)}"
         if setting.path in EXAMPLES:
@@ -115,7 +118,7 @@ def _flow(value: object) -> str:
     """Return a default as YAML on one line; JSON is YAML, plain words need no quotes."""
     if isinstance(value, tuple):
         return "[" + ", ".join(_flow(item) for item in value) + "]"
-    if isinstance(value, int | float):
+    if value is None or isinstance(value, int | float):
         return json.dumps(value)
     text = str(value)
     is_plain = text[:1].isalpha() and text.replace("-", "").isalnum() and text not in _NOT_TEXT
@@ -139,7 +142,8 @@ def _tables() -> Iterator[tuple[str, str, list[Setting]]]:
         if setting.section is not None:
             inner = setting.path + (ITEM if setting.is_list else "")
             note = f"{setting.meaning[:1].upper()}{setting.meaning[1:]}."
-            rows = [s for s in settings if s.path.rpartition(".")[0] == inner]
+            own = [s for s in settings if s.path.rpartition(".")[0] == inner]
+            rows = [s for s in own if s.section is None or s.is_list]  # others have their table
             yield f"`{inner}`", note, rows
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from aiops.config import DetectConfig
 from aiops.detect.banks.seasonal import SeasonalBank
 from aiops.detect.columns import ScoreColumns
-from aiops.detect.episodes import Episodes
+from aiops.detect.episodes import LEVEL_DEFAULT, Episodes
 from aiops.domain.samples import F64, I32
 from benchmarks.kernel_cases import SEED, START_MS, STEP_MS, Case, Kernel
 from tests.naive.detect import (
@@ -133,7 +133,7 @@ def are_episodes_right(machine_type: type[Episodes]) -> bool:
     slots = (np.arange(n) % 3).astype(np.int32)
     ts_ms = START_MS + STEP_MS * (np.arange(n, dtype=np.int64) // 3)
     is_disturbed = np.arange(n) // 90 % 2 == 1
-    scores = np.where(is_disturbed, config.alarm_score + 2, 0.0) + rng.random(n)
+    scores = np.where(is_disturbed, LEVEL_DEFAULT + 2, 0.0) + rng.random(n)
     out = ScoreColumns.allocate(n)
     np.copyto(out.scores, scores)
     out.expected[:], out.half[:], out.features[:] = 10.0, 2.0, rng.normal(10, 1, n)
@@ -153,7 +153,7 @@ def are_episodes_right(machine_type: type[Episodes]) -> bool:
     wanted, wanted_mask = naive_episodes_step(
         {},
         list(zip(*(column.tolist() for column in columns), strict=True)),
-        alarm=config.alarm_score,
+        alarm=LEVEL_DEFAULT,
         clear=config.clear_score,
         open_samples=config.open_samples,
         close_samples=config.close_samples,

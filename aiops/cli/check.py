@@ -67,5 +67,7 @@ def _selectors(config: Config) -> Iterator[tuple[str, str]]:
         yield f"detect.ignore[{n}]", text
     for n, rule in enumerate(config.detect.river):
         yield f"detect.river[{n}].match", rule.match
+    for n, budget in enumerate(config.alarms.budgets):
+        yield f"alarms.budgets[{n}].match", budget.match
     for n, receiver in enumerate(config.notify.receivers):
         yield f"notify.receivers[{n}].match", receiver.match

@@ -1,6 +1,7 @@
 """Episodes: hysteresis over scores, so that a disturbance is one anomaly with a beginning and end.
 
 Rows with scores go in; opened and closed episodes come out, with a mark on every row inside one.
+How often rows would have opened one at other levels is counted along the way (`tally`).
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,13 @@ from aiops.detect.kernels import episodes as layout
 from aiops.detect.kernels.episodes import k_episodes_step
 from aiops.domain.anomaly import AnomalyChange
 from aiops.domain.samples import F64, I32, I64
+
+LEVEL_DEFAULT = 6.0
+"""Chosen: one in a million. The level of detectors without a budget, unless the config has one."""
+
+FAR_SPAN = 3.0
+"""Chosen: where calibrated tails hold, one in a thousand of the rows beyond the level lies so much
+further out. An opening beyond counts as a true anomaly, not as a sign of the false ones."""
 
 _CHANGES = {
     layout.CHANGE_OPENED: AnomalyChange.OPENED,
@@ -51,35 +59,49 @@ class Episodes:
     Parameters
     ----------
     config
-        Thresholds (`alarm_score`, `clear_score`), `open_samples`, `close_samples` and the bound
-        `anomalies_open_max`.
+        `alarm_score` (all levels, until others are set), `clear_score`, `open_samples`,
+        `close_samples` and the bound `anomalies_open_max`.
     capacity
         Number of slots.
     detector
         Name of the detector whose scores come in.
+    n_classes
+        Slots are of one class each, 0 unless told otherwise; each class has its level.
 
     Notes
     -----
-    An episode opens at the `open_samples`-th row that scores at least `alarm_score`, if no more
-    than two rows since the first of them scored less; a third such row forgets them all. Its
-    onset is the time of the first of them. It closes at the `close_samples`-th row in a row that
-    scores below `clear_score`; its end is the time of the first of these. Absent samples count
-    neither way. While `anomalies_open_max` episodes are open, newcomers are not opened and
-    counted in `shed_total`; they may open later if they last. About 3 ns a quiet row.
+    A run begins with a row that scores at least the clear score, and ends with the
+    `close_samples`-th row in a row that scores less (the third, if that is later and no episode is
+    open). It becomes an episode with the first row at or above the level that is the
+    `open_samples`-th such among the last `open_samples` + 2 rows of the run. The onset is the first
+    of these rows, back to where more than two rows below the level came before; the end is the
+    first of the rows that closed it. Absent samples count neither way. The clear score is never
+    above the level - 1. While `anomalies_open_max` episodes are open,
+    newcomers are not opened and counted in `shed_total`; they may open later if they last.
+    About 3 ns a quiet row, 20 ns in a run.
     """
 
-    def __init__(self, config: DetectConfig, capacity: int, detector: str) -> None:
+    def __init__(
+        self, config: DetectConfig, capacity: int, detector: str, n_classes: int = 1
+    ) -> None:
         self.detector = detector
+        self.classes: U8 = np.zeros(capacity, np.uint8)
+        """Class of each slot; whoever sets levels writes it."""
+        self.tally: I64 = np.zeros((n_classes, layout.GRID_SIZE), np.int64)
+        """How many series would have opened an episode at each level of the grid, by class; a
+        series counts once a UTC day and level. Whoever reads it sets it back to 0."""
         self._phases: U8 = np.zeros(capacity, np.uint8)
         self._marks: I64 = np.zeros((capacity, layout.MARKS_SIZE), np.int64)
         self._peaks: F64 = np.zeros((capacity, layout.PEAKS_SIZE))
+        self._windows: F64 = np.zeros((capacity, config.open_samples + layout.MISSES_MAX))
         self._totals: I64 = np.zeros(2, np.int64)
-        self._thresholds = np.array([config.alarm_score, config.clear_score])
-        self._limits = np.array(
-            [config.open_samples, config.close_samples, config.anomalies_open_max], np.int64
-        )
+        self._limits = np.array([config.close_samples, config.anomalies_open_max], np.int64)
         self._events: I64 = np.empty((0, layout.EVENT_SIZE), np.int64)
         self._event_peaks: F64 = np.empty((0, layout.PEAKS_SIZE))
+        self._clear_score = config.clear_score
+        self._levels: F64 = np.zeros((n_classes, layout.LEVELS_SIZE))
+        for k in range(n_classes):
+            self.set_level(k, config.alarm_score or LEVEL_DEFAULT)
 
     @property
     def open_now(self) -> int:
@@ -91,11 +113,24 @@ class Episodes:
         """How many times an episode was not opened because the bound was met."""
         return int(self._totals[layout.SHED_TOTAL])
 
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The level of each class: the score that opens an episode."""
+        return tuple(self._levels[:, layout.LEVEL].tolist())
+
+    def set_level(self, class_idx: int, level: float) -> None:
+        """Open episodes of a class at this score from the next row on; open ones stay."""
+        # Below 2 a whole unit less would leave next to nothing that is quiet.
+        clear = min(self._clear_score, max(level - 1.0, level / 2))
+        self._levels[class_idx] = (level, clear, level + FAR_SPAN)
+
     def grow(self, capacity: int) -> None:
         """Make room for at least `capacity` slots; what is known of the present ones stays."""
+        self.classes = grown(self.classes, capacity)
         self._phases = grown(self._phases, capacity)
         self._marks = grown(self._marks, capacity)
         self._peaks = grown(self._peaks, capacity)
+        self._windows = grown(self._windows, capacity)
 
     def step(
         self, slots: I32, ts_ms: I64, features: F64, out: ScoreColumns, in_anomaly: U8
@@ -118,10 +153,13 @@ class Episodes:
             self._event_peaks = np.empty((n, layout.PEAKS_SIZE))
         n_events = k_episodes_step(
             self._phases,
+            self.classes,
             self._marks,
             self._peaks,
+            self._windows,
             self._totals,
-            self._thresholds,
+            self.tally,
+            self._levels,
             self._limits,
             writable(slots),
             writable(ts_ms),
@@ -145,14 +183,20 @@ class Episodes:
 
     def reset(self, slots: I32) -> list[EpisodeEvent]:
         """Forget these slots; return their open episodes, closed as of their last row."""
-        return self._forget(slots, None)
+        events = self._forget(slots, None)
+        self._marks[slots] = 0
+        return events
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Return the live arrays, open episodes included, for a snapshot."""
+        """Return the live arrays, open episodes included, for a snapshot.
+
+        Levels, classes and tally belong to whoever sets and reads them.
+        """
         return {
             "phases": self._phases,
             "marks": self._marks,
             "peaks": self._peaks,
+            "windows": self._windows,
             "totals": self._totals,
         }
 
@@ -167,12 +211,13 @@ class Episodes:
         self._phases = restored(state, "phases", self._phases, n_slots)
         self._marks = restored(state, "marks", self._marks, n_slots)
         self._peaks = restored(state, "peaks", self._peaks, n_slots)
+        self._windows = restored(state, "windows", self._windows, n_slots)
         self._totals = restored(state, "totals", self._totals, len(self._totals))
         self._totals[layout.OPEN_NOW] = np.count_nonzero(self._phases == layout.OPEN)
 
     def _forget(self, slots: I32, now_ms: int | None) -> list[EpisodeEvent]:
         events = []
-        for slot in slots.tolist():
+        for slot in slots[self._phases[slots] != layout.IDLE].tolist():
             if self._phases[slot] == layout.OPEN:
                 events.append(self._closed(slot, now_ms))
                 self._totals[layout.OPEN_NOW] -= 1

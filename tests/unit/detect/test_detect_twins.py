@@ -27,6 +27,7 @@ from tests.naive.detect import (
     naive_seasonal_score,
     naive_tail_learn,
     naive_tail_score,
+    naive_tally,
 )
 
 IS_COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
@@ -149,6 +150,7 @@ def test_episodes_step_equals_its_twin(n, open_samples):
     assert told == twin_events
     assert mask.tolist() == twin_mask
     assert machine.open_now == sum(e.phase == "open" for e in episodes.values())
+    assert machine.tally[0].tolist() == naive_tally(episodes)
     assert n < 3000 or len(told) > 20
 
 

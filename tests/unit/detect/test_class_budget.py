@@ -1,0 +1,114 @@
+"""How the level of one class of series moves with what it shows."""
+
+import numpy as np
+import pytest
+
+from aiops.detect.class_budget import (
+    LEVEL_MAX,
+    LEVEL_MIN,
+    LEVEL_PER_DAY_MAX,
+    ClassBudget,
+)
+from aiops.detect.kernels.episodes import GRID_SIZE
+from aiops.detect.tail_level import GRID, theory_rates
+
+SPAN_DAYS = 1 / 144
+N_SERIES = 2000
+ROWS_A_SPAN = 20_000
+
+
+def openings(rng, mean, slope=1.0):
+    """A span's openings at each level, `mean` of them beyond 3."""
+    tops = 3.0 + rng.exponential(1 / slope, rng.poisson(mean))
+    return np.sum(tops[:, None] >= GRID, axis=0).astype(np.int64)
+
+
+def run(budget, n_spans, *, mean=1.0, wanted=10.0, rng=None, extra=lambda _n: 0, rows=ROWS_A_SPAN):
+    rng = rng or np.random.default_rng(1)
+    levels = []
+    for n in range(n_spans):
+        budget.learn(openings(rng, mean) + extra(n), rows, SPAN_DAYS)
+        budget.move(wanted, N_SERIES, SPAN_DAYS)
+        levels.append(budget.level)
+    return levels
+
+
+def settled(**settings):
+    budget = ClassBudget(3, 3.0)
+    run(budget, 144 * 10, **settings)
+    return budget
+
+
+def true_rate(level, mean=1.0):
+    return 144 * mean * np.exp(3.0 - level)
+
+
+def storm(n_openings, top, every):
+    tally = np.where(top >= GRID, n_openings, 0)
+    return lambda n: tally if n % every == 0 else 0
+
+
+def test_a_new_fleet_begins_with_the_level_of_theory_made_stricter_for_its_youth():
+    budget = ClassBudget(3, 3.0)
+    budget.learn(np.zeros(GRID_SIZE, np.int64), ROWS_A_SPAN, SPAN_DAYS)
+    budget.move(10.0, N_SERIES, SPAN_DAYS)
+    in_theory = np.interp(-10.0, -theory_rates(3) * ROWS_A_SPAN * 144, GRID)
+    assert in_theory < budget.level < in_theory + 1.5
+
+
+def test_youth_makes_no_difference_once_series_have_a_long_history():
+    young, old = ClassBudget(3, 3.0), ClassBudget(3, 3.0)
+    for budget, n_series in ((young, 100 * N_SERIES), (old, N_SERIES // 100)):
+        budget.learn(np.zeros(GRID_SIZE, np.int64), ROWS_A_SPAN, SPAN_DAYS)
+        budget.move(10.0, n_series, SPAN_DAYS)
+    assert young.level > old.level + 1.0
+
+
+@pytest.mark.parametrize("wanted", [2.0, 10.0, 50.0])
+def test_the_level_settles_where_the_budget_is_spent(wanted):
+    budget = settled(wanted=wanted)
+    assert wanted / 1.5 < true_rate(budget.level) < wanted * 1.5
+    assert budget.false_per_day() == pytest.approx(wanted, rel=0.35)
+
+
+def test_a_fleet_that_doubles_its_rows_is_judged_more_strictly_at_once():
+    budget = settled()
+    before = budget.level
+    run(budget, 72, mean=2.0, rows=2 * ROWS_A_SPAN)
+    assert before + 0.4 < budget.level < before + 1.0
+
+
+def test_storms_of_openings_on_many_series_leave_the_level_alone():
+    calm, stormy = settled(), settled(extra=storm(400, 8.0, 24))
+    assert abs(stormy.level - calm.level) < 0.2
+    assert stormy.burst_share < 0.1
+
+
+def test_storms_that_never_end_are_the_state_of_things():
+    calm, stormy = settled(), settled(extra=storm(5, 6.0, 2))
+    assert stormy.level > calm.level + 0.5
+
+
+def test_the_level_moves_slowly_whatever_happens():
+    budget = settled()
+    levels = run(budget, 144, mean=50.0, extra=storm(3, 12.0, 1))
+    steps = np.abs(np.diff(levels))
+    assert steps.max() <= LEVEL_PER_DAY_MAX * SPAN_DAYS * 1.001
+
+
+def test_the_level_stays_within_its_bounds():
+    assert settled(mean=0.0, wanted=1e6).level == LEVEL_MIN
+    assert settled(mean=30.0, wanted=1e-3, extra=storm(9, 13.0, 1)).level <= LEVEL_MAX
+
+
+def test_what_long_ago_was_otherwise_is_forgotten():
+    budget = settled(mean=5.0)
+    run(budget, 144 * 21)
+    assert 10.0 / 1.5 < true_rate(budget.level) < 15.0
+
+
+def test_a_restored_class_goes_on_the_same():
+    budget, other = settled(), ClassBudget(3, 3.0)
+    other.restore(budget.counts, budget.numbers())
+    assert run(budget, 50) == run(other, 50)
+    assert budget.numbers() == other.numbers()
