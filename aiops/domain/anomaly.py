@@ -38,7 +38,15 @@ class Anomaly:
     `score` is the peak -log10 p; `value`, `expected`, `lower`, `upper` were seen at the peak, in
     the unit of the detector's feature. `end_ms` is 0 while the anomaly lasts. Of an absence,
     `value` is the silence, `expected` the usual gap and `upper` the longest borne, all in s; it
-    may be one of a group, and then has the labels the group is made by.
+    may be one of a group, and then has the labels the group is made by. Of an entity (kind group),
+    `value` is the mean evidence of its series in decades, and `members` names those that were most
+    unusual when it opened, each with its evidence.
+
+    `alert` is the highest alert score. `parts` are the streams whose own score was 1 or more at
+    the peak, strongest first; `season` is the one its expectation came from: "day", "week" or "".
+    `quality` names what happened to the data between shortly before the onset and the peak
+    (`domain.quality`). Where that explains the anomaly it `is_vetoed`, for `veto_reason`: it is
+    recorded, and opens no incident. `unit` is that of `value`, "" when it is not known.
     """
 
     anomaly_id: str
@@ -56,6 +64,19 @@ class Anomaly:
     quality: tuple[str, ...] = ()
     kind: AnomalyKind = AnomalyKind.DEVIATION
     absence: AbsenceFacts | None = None
+    members: tuple[tuple[str, float], ...] = ()
+    alert: float = 0.0
+    parts: tuple[tuple[str, float], ...] = ()
+    season: str = ""
+    unit: str = ""
+    detector_version: str = ""
+    is_vetoed: bool = False
+    veto_reason: str = ""
+
+    @property
+    def p_value(self) -> float:
+        """How likely a score at least so high is when nothing is wrong."""
+        return float(10.0 ** min(-self.score, 0.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ the records because JSON readers are not Python: a series' 64-bit fingerprint is
 
 import math
 from collections.abc import Mapping
-from typing import cast
+from typing import TypedDict, cast
 
 from aiops.domain.absence import absence_from_json, absence_to_json
 from aiops.domain.alert import Alert
@@ -94,6 +94,17 @@ def anomaly_to_json(anomaly: Anomaly) -> dict[str, object]:
         "quality": list(anomaly.quality),
         "kind": anomaly.kind.value,
         "absence": absence_to_json(anomaly.absence),
+        "members": [
+            {"series": series, "evidence": _spell(evidence)} for series, evidence in anomaly.members
+        ],
+        "alert": _spell(anomaly.alert),
+        "p_value": _spell(anomaly.p_value),
+        "parts": [{"stream": stream, "score": _spell(score)} for stream, score in anomaly.parts],
+        "season": anomaly.season,
+        "unit": anomaly.unit,
+        "detector_version": anomaly.detector_version,
+        "is_vetoed": anomaly.is_vetoed,
+        "veto_reason": anomaly.veto_reason,
     }
 
 
@@ -122,7 +133,39 @@ def anomaly_from_json(data: Json) -> Anomaly:
         # incidents of older releases knew one kind and did not name it
         kind=AnomalyKind(_checked(data.get("kind", AnomalyKind.DEVIATION.value))),
         absence=absence_from_json(data.get("absence")),
+        members=tuple(
+            (_text(item, "series"), _number(item, "evidence"))
+            for item in (_objects(data, "members") if "members" in data else ())
+        ),
+        **_explanation(data),
     )
+
+
+class _Explanation(TypedDict, total=False):
+    alert: float
+    parts: tuple[tuple[str, float], ...]
+    season: str
+    unit: str
+    detector_version: str
+    is_vetoed: bool
+    veto_reason: str
+
+
+def _explanation(data: Json) -> _Explanation:
+    """Return what explains an anomaly; those of older releases have none of it."""
+    if "parts" not in data:
+        return {}
+    return {
+        "alert": _number(data, "alert"),
+        "parts": tuple(
+            (_text(item, "stream"), _number(item, "score")) for item in _objects(data, "parts")
+        ),
+        "season": _text(data, "season"),
+        "unit": _text(data, "unit"),
+        "detector_version": _text(data, "detector_version"),
+        "is_vetoed": data["is_vetoed"] is True,
+        "veto_reason": _text(data, "veto_reason"),
+    }
 
 
 def _alert_to_json(alert: Alert) -> dict[str, object]:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -38,6 +39,13 @@ anomalies = st.builds(
     upper=floats,
     quality=st.lists(texts, max_size=3).map(tuple),
     kind=st.sampled_from(AnomalyKind),
+    alert=floats,
+    parts=st.lists(st.tuples(texts, floats), max_size=3).map(tuple),
+    season=texts,
+    unit=texts,
+    detector_version=texts,
+    is_vetoed=st.booleans(),
+    veto_reason=texts,
 )
 alerts = st.builds(
     Alert,
@@ -129,6 +137,24 @@ def test_an_anomaly_of_a_release_without_kinds_reads_as_a_deviation():
     del data["anomalies"][0]["kind"]
     (back,) = incident_from_json(data).anomalies
     assert back.kind is AnomalyKind.DEVIATION
+
+
+EXPLANATION = ("alert", "p_value", "parts", "season", "unit")
+EXPLANATION += ("detector_version", "is_vetoed", "veto_reason")
+
+
+def test_an_anomaly_of_a_release_without_explanations_reads_as_one_that_has_none():
+    plain = small_anomaly()
+    told = replace(plain, alert=3.0, parts=(("shift", 2.0),), is_vetoed=True)
+    data = incident_to_json(small_incident(anomalies=(told,)))
+    for key in EXPLANATION:
+        del data["anomalies"][0][key]
+    assert incident_from_json(data).anomalies == (plain,)
+
+
+def test_the_p_value_is_told_beside_the_score_it_follows_from():
+    data = incident_to_json(small_incident(anomalies=(small_anomaly(score=7.0),)))
+    assert data["anomalies"][0]["p_value"] == pytest.approx(1e-7)
 
 
 def test_an_anomaly_of_an_unknown_kind_is_a_decode_error():
