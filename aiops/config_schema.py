@@ -13,7 +13,8 @@ from pathlib import Path
 from annotated_types import Ge, Le, MinLen
 from pydantic.fields import FieldInfo
 
-from aiops.config import Config, Section
+from aiops.config import Config
+from aiops.config_section import Section
 
 ITEM = "[]"
 """Stands for any position of a list in a setting's path: `notify.receivers[].url`."""

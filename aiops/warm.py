@@ -18,6 +18,8 @@ KERNEL_MODULES = (
     "aiops.store.kernels.head",
     "aiops.detect.kernels.seasonal",
     "aiops.detect.kernels.episodes",
+    "aiops.detect.kernels.group",
+    "aiops.detect.kernels.peers",
 )
 
 COLD_S = 0.8

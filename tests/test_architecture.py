@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[Unit, ...], ...] = (
     (("aiops.engine",),),
     (("aiops.pipeline",),),
     (("aiops.dataplane",),),
-    (("aiops.river_watch",),),
+    (("aiops.river_watch",), ("aiops.group_watch",)),
     (
         ("aiops.lifecycle",),
         (
@@ -65,6 +65,7 @@ LAYERS: tuple[tuple[Unit, ...], ...] = (
     (("aiops.config_problems",),),
     (("aiops.config_schema",), ("aiops.config_yaml",)),
     (("aiops.config",), ("aiops.telemetry",)),
+    (("aiops.config_section", "aiops.config_groups", "aiops.config_alarms"),),
     (("aiops.clock",), ("aiops.worker",)),
     (("aiops.errors",),),
     (("aiops",),),

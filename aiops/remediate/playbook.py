@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator
 
-from aiops.config import SecretRef, Section
+from aiops.config import SecretRef
+from aiops.config_section import Section
 from aiops.domain.action import ActionMode
 from aiops.domain.matchers import Matchers
 from aiops.domain.selector import parse_selector

@@ -43,7 +43,6 @@ class NaiveEntity:
     threshold: float = 0.0
     excess: float = 0.0
     square: float = 0.0
-    since_ms: float = 0.0
 
 
 def naive_group_judge(
@@ -105,45 +104,36 @@ def _end_round(entity: NaiveEntity) -> tuple[float, float, float, float] | None:
         return None
     pooled = sum(shown) / len(ripe)
     verdict = None
-    score = 0.0
     if entity.rounds >= entity.rounds_warmup:
         score = _tail_score(entity.threshold, entity.excess, entity.square, pooled)
         score = min(score, math.log10(entity.rounds) + 4.5)
         band = entity.threshold + math.log(20) * entity.excess
         verdict = (score, pooled, entity.mean, band - entity.mean)
-    _learn_round(entity, pooled, loudest=16 / len(ripe))
-    if score < 3:
-        entity.since_ms = 0.0
-    elif entity.since_ms == 0:
-        entity.since_ms = entity.judged_ms
-    elif entity.judged_ms - entity.since_ms >= 86_400_000:
-        entity.since_ms = 0.0
-        entity.threshold = max(entity.threshold, pooled)
-        for member in entity.members.values():
-            member.n = min(member.n, entity.warmup + 1)
+    _learn_round(entity, pooled, n_series=len(ripe))
     return verdict
 
 
-def _learn_round(entity: NaiveEntity, pooled: float, *, loudest: float) -> None:
+def _learn_round(entity: NaiveEntity, pooled: float, *, n_series: int) -> None:
+    threshold_least, excess_least = 12 / n_series, 1.2 / n_series
     entity.rounds += 1
     n = entity.rounds
     if n == 1:
         entity.mean = pooled
-        entity.threshold = max(2 * pooled, loudest)
-        entity.excess = max(0.7 * pooled, loudest / 4)
+        entity.threshold = max(2 * pooled, threshold_least)
+        entity.excess = max(0.7 * pooled, excess_least)
         entity.square = 2 * entity.excess**2
         return
     learnt = min(pooled, entity.threshold + 4 * entity.excess)
     entity.mean += max(1e-4, 1 / n) * (learnt - entity.mean)
-    step = 3 * max(1e-4, 1 / (0.3 * n + 1)) * max(entity.mean, loudest)
+    step = 3 * max(1e-4, 1 / (0.3 * n + 1)) * max(entity.mean, threshold_least)
     if learnt <= entity.threshold:
-        entity.threshold = max(entity.threshold - 0.02 * step, loudest)
+        entity.threshold = max(entity.threshold - 0.02 * step, threshold_least)
         return
     beyond = learnt - entity.threshold
     rate = max(1e-3, 1 / (0.02 * n + 5))
     entity.threshold += 0.98 * step
-    entity.excess = max(entity.excess + rate * (beyond - entity.excess), loudest / 4)
-    entity.square = max(entity.square + rate * (beyond**2 - entity.square), (loudest / 4) ** 2)
+    entity.excess = max(entity.excess + rate * (beyond - entity.excess), excess_least)
+    entity.square = max(entity.square + rate * (beyond**2 - entity.square), excess_least**2)
 
 
 @dataclass

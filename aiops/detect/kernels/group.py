@@ -14,9 +14,8 @@ from aiops.domain.samples import F64, I32, I64
 LEVEL, SPREAD, N, HELD, SERIES_SIZE = range(5)
 # links: entity, next and previous member of it, number of the round the series last reported in
 ENTITY, NEXT, PREVIOUS, REPORTED, LINKS_SIZE = range(5)
-# entities: rounds learnt, mean evidence, tail (threshold, mean excess, mean squared excess),
-# epoch ms since when rounds are unusual without a break (0: they are not)
-ROUNDS, MEAN, THRESHOLD, EXCESS, SQUARE, SINCE, ENTITY_SIZE = range(7)
+# entities: rounds learnt, mean evidence, tail (threshold, mean excess, mean squared excess)
+ROUNDS, MEAN, THRESHOLD, EXCESS, SQUARE, ENTITY_SIZE = range(6)
 # rounds: number of the present one, newest sample in it, time of the last judged one, members,
 # how many of them reported, first member
 ROUND, NEWEST_MS, JUDGED_MS, MEMBERS, N_REPORTED, FIRST, ROUND_SIZE = range(7)
@@ -30,7 +29,7 @@ VALUE_MAX = 1e150  # chosen: sums and ratios of two such values stay finite
 SCORE_FREE = 1.5  # decades that every thirtieth sample shows are no evidence
 DISTANCE_FREE = 4.0  # spreads from the level that are no evidence
 DISTANCE_WEIGHT = 2.0  # evidence for each e-fold of the distance: a power tail of exponent 4.6
-EVIDENCE_MAX = 16.0  # chosen: one metric alone, however loud, stays below the tail's threshold
+EVIDENCE_MAX = 16.0  # chosen: so loud is loud enough
 HOLD = 0.97  # share of evidence left after a round: metrics need not be unusual at once
 
 LEVEL_RATE = 1e-5  # chosen: the level is the mean of all there was, up to two months of minutes
@@ -41,14 +40,13 @@ DISTANCE_MAX = 1e6  # chosen: beyond there is nothing left to tell apart
 TAIL_Q = 0.02  # share of rounds beyond the tail's threshold (chosen: as in the seasonal bank)
 TAIL_BASE = 1.6989700043360187  # -log10(TAIL_Q)
 TAIL_RATE, TAIL_STEP = 1e-4, 1e-4  # chosen: disturbances are rare, their tail must not forget
+# least threshold and mean excess, in evidence of one series: alone at its loudest it scores 3
+THRESHOLD_LEAST, EXCESS_LEAST = 12.0, 1.2
 TAIL_CLIP = 4.0  # mean excesses beyond the threshold that a round may teach
 SHAPE_MAX = 0.4  # chosen: keeps the generalised Pareto tail's variance finite
 LOG10_E = 0.4342944819032518
 BAND = 2.995732273553991  # ln(0.02 / 0.001): the band holds all but one round in a thousand
 CAP = 4.5  # decades a score may exceed log10(rounds): what they and a fitted tail support
-
-UNUSUAL = 3.0  # chosen: the default clear_score; a round below it ends a stretch
-ADOPT_MS = 86_400_000.0  # chosen: what has lasted a day is how the entity is now
 
 
 @helper
@@ -116,40 +114,28 @@ def _tail(row: F64, pooled: float) -> float:
 
 
 @helper
-def _learn_round(row: F64, pooled: float, alone: float) -> None:
-    """Learn a round's evidence; `alone` is what one metric at its loudest amounts to."""
+def _learn_round(row: F64, pooled: float, n_series: float) -> None:
+    """Learn a round's evidence, the mean of so many series."""
+    threshold_least, least = THRESHOLD_LEAST / n_series, EXCESS_LEAST / n_series
     n = row[ROUNDS] + 1.0
     row[ROUNDS] = n
     if n == 1.0:
-        row[MEAN], row[THRESHOLD] = pooled, max(2.0 * pooled, alone)
-        row[EXCESS] = max(0.7 * pooled, 0.25 * alone)
+        row[MEAN], row[THRESHOLD] = pooled, max(2.0 * pooled, threshold_least)
+        row[EXCESS] = max(0.7 * pooled, least)
         row[SQUARE] = 2.0 * row[EXCESS] * row[EXCESS]
         return
     learnt = min(pooled, row[THRESHOLD] + TAIL_CLIP * row[EXCESS])
     row[MEAN] += max(TAIL_RATE, 1.0 / n) * (learnt - row[MEAN])
-    unit = max(row[MEAN], alone)
+    unit = max(row[MEAN], threshold_least)
     step = 3.0 * max(TAIL_STEP, 1.0 / (0.3 * n + 1.0)) * unit
     if learnt <= row[THRESHOLD]:
-        row[THRESHOLD] = max(row[THRESHOLD] - step * TAIL_Q, alone)
+        row[THRESHOLD] = max(row[THRESHOLD] - step * TAIL_Q, threshold_least)
         return
     beyond = learnt - row[THRESHOLD]
     rate = max(10.0 * TAIL_RATE, 1.0 / (TAIL_Q * n + 5.0))  # five rounds' weight for the start
-    least = 0.25 * alone
     row[THRESHOLD] += step * (1.0 - TAIL_Q)
     row[EXCESS] = max(row[EXCESS] + rate * (beyond - row[EXCESS]), least)
     row[SQUARE] = max(row[SQUARE] + rate * (beyond * beyond - row[SQUARE]), least * least)
-
-
-@helper
-def _adopt(series: F64, links: I32, rounds: I64, row: F64, pooled: float, warmup: float) -> None:
-    """Let the members learn their levels anew and quickly, and take this evidence for usual."""
-    row[SINCE] = 0.0
-    row[THRESHOLD] = max(row[THRESHOLD], pooled)
-    member = rounds[FIRST]
-    while member > 0:
-        each = series[member - 1]
-        each[N] = min(each[N], warmup + 1.0)
-        member = links[member - 1, NEXT]
 
 
 @helper
@@ -182,14 +168,7 @@ def _end_round(series: F64, links: I32, row: F64, now: I64, bounds: F64, verdict
         verdict[SCORE] = min(_tail(row, pooled), math.log10(n) + CAP)
         verdict[EXPECTED] = row[MEAN]
         verdict[HALF] = row[THRESHOLD] + BAND * row[EXCESS] - row[MEAN]
-    _learn_round(row, pooled, EVIDENCE_MAX / n_ripe)
-    at_ms = float(now[JUDGED_MS])
-    if not is_judged or verdict[SCORE] < UNUSUAL:
-        row[SINCE] = 0.0
-    elif row[SINCE] == 0.0:
-        row[SINCE] = at_ms
-    elif at_ms - row[SINCE] >= ADOPT_MS:
-        _adopt(series, links, now, row, pooled, bounds[0])
+    _learn_round(row, pooled, n_ripe)
     return is_judged
 
 
