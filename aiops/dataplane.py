@@ -12,16 +12,20 @@ import numpy.typing as npt
 
 from aiops.clock import day_of
 from aiops.config import Config
+from aiops.detect.absence import Absence, SeriesNames
 from aiops.detect.banks.seasonal import SeasonalBank
+from aiops.detect.budget import AlarmBudget
 from aiops.detect.columns import ScoreColumns
-from aiops.detect.episodes import EpisodeEvent, Episodes
+from aiops.detect.episodes import EpisodeEvent
 from aiops.domain.anomaly import Anomaly, AnomalyChange, AnomalyEvent
 from aiops.domain.records import Evict, MetadataBatch
 from aiops.domain.samples import I32, I64, SampleBatch
 from aiops.domain.selector import parse_selector
+from aiops.group_watch import GroupWatch
 from aiops.river_watch import RiverWatches
 from aiops.series.kernels import intake
 from aiops.series.kernels.intake import k_intake_prepare
+from aiops.series.quality import QualityState
 from aiops.series.table import SeriesTable
 from aiops.store.head import Head, JudgedRows, SealedBlock, SealedGroup
 from aiops.store.kernels.head import GROUP_SLOTS
@@ -32,6 +36,9 @@ BATCH_ROWS_MAX = 32_768
 SLOTS_START = 262_144
 """Measured (bench_ingest): growing by doubling copies every row once more, 5 us a new series.
 Untouched pages take no memory, so room for this many is free until series come."""
+
+QUALITY_ROWS_BEFORE = 7
+"""Chosen: an anomaly opens up to two misses after its samples, and five rows before may matter."""
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -58,7 +65,10 @@ class DataPlane:
         capacity = min(config.limits.series_max, SLOTS_START)
         self.table = SeriesTable([parse_selector(text) for text in detect.ignore], capacity)
         self.bank = SeasonalBank(detect, capacity)
-        self.episodes = Episodes(detect, capacity, SeasonalBank.name)
+        self.budget = AlarmBudget(config.alarms, detect, capacity, SeasonalBank.name)
+        self.episodes = self.budget.episodes
+        self.absence = Absence(detect, config.engine.tick_interval_s, capacity)
+        self.quality = QualityState(detect.open_samples + QUALITY_ROWS_BEFORE, capacity)
         self.head = Head(config.store.chunk_rows, capacity)
         self.counts = np.zeros(intake.COUNTS_SIZE, np.int64)
         """Rows by fate since start; indices in `series.kernels.intake`."""
@@ -68,6 +78,7 @@ class DataPlane:
         self._out = ScoreColumns.allocate(BATCH_ROWS_MAX)
         self._scratch = _Scratch.allocate(BATCH_ROWS_MAX)
         self._river = RiverWatches(detect, BATCH_ROWS_MAX)
+        self.groups = GroupWatch(detect, self.table, BATCH_ROWS_MAX)
 
     def take(self, batch: SampleBatch, now_ms: int) -> Outcome:
         """Run a batch through every stage."""
@@ -76,9 +87,24 @@ class DataPlane:
             self._admit(batch, now_ms)
         for start in range(0, len(batch), BATCH_ROWS_MAX):
             part = slice(start, start + BATCH_ROWS_MAX)
-            rows = self._prepare(batch, part, now_ms)
+            rows = self._prepare(batch, part, now_ms, outcome)
             self._judge(rows, outcome)
+            self.budget.advance(rows.slots[: rows.n_rows], now_ms, self._live)
             self._remember(rows, outcome)
+        return outcome
+
+    def tick(self, now_ms: int) -> Outcome:
+        """Let time pass: series that stay away become absent, and no longer deviate."""
+        outcome = Outcome()
+        table = self.table
+        names = SeriesNames(table.fingerprints, table.labels)
+        swept = self.absence.sweep(now_ms, table.track[: table.n_slots], names)
+        # what is absent opens before what it takes over from closes, so that no incident ends
+        outcome.events += swept.events
+        if len(swept.fell):
+            self._note(self.episodes.reset(swept.fell), SeasonalBank.name, outcome)
+            for detector, told in self._river.lose(swept.fell):
+                self._note(told, detector, outcome)
         return outcome
 
     def learn_metadata(self, batch: MetadataBatch, now_ms: int) -> Outcome:
@@ -109,6 +135,9 @@ class DataPlane:
         self._seal_groups(idle, outcome)
         self._reset_detectors(idle, outcome, now_ms)
         self._river.forget(idle)
+        outcome.events.extend(self.groups.forget(idle, now_ms))
+        outcome.events += self.absence.forget(idle, now_ms)
+        self.quality.reset(idle)
         self.table.evict(order.fingerprints, order.idle_before_ms)
         self.head.forget(idle)
         return outcome
@@ -125,6 +154,10 @@ class DataPlane:
             **self.table.state(),
             **self.head.state(n),
             **self._river.state(n),
+            **self.absence.state(n),
+            **self.quality.state(n),
+            **self.groups.state(n),
+            **self.budget.state(),
         }
         for part in (self.bank, self.episodes):
             for name, array in part.state().items():
@@ -147,13 +180,21 @@ class DataPlane:
         self.head.restore(arrays)
         self._named_days[: len(arrays["labels.days"])] = arrays["labels.days"]
         self.forgotten_ms = int(arrays["labels.forgotten_ms"][0])
-        self._river.restore(arrays, self.table.index.select(()), self.table.labels)
+        live = self.table.index.select(())
+        self._river.restore(arrays, live, self.table.labels)
+        self.absence.restore(arrays, live, self.table.labels)
+        self.quality.restore(arrays, n)
+        self.groups.restore(arrays, live)
+        self.budget.restore(arrays, live, self.table.labels)
 
     def _admit(self, batch: SampleBatch, now_ms: int) -> None:
         slots = self.table.add(batch.new_fingerprints, batch.new_blocks, now_ms)
         self._grow()
         self._named_days[slots // GROUP_SLOTS] = -1
         self._river.admit(slots, self.table.labels)
+        self.absence.admit(slots, self.table.labels, now_ms)
+        self.budget.admit(slots, self.table.labels)
+        self.groups.admit(slots)
 
     def _grow(self) -> None:
         capacity = self.table.capacity
@@ -161,19 +202,29 @@ class DataPlane:
         self.episodes.grow(capacity)
         self.head.grow(capacity)
         self._river.grow(capacity)
+        self.absence.grow(capacity)
+        self.quality.grow(capacity)
+        self.groups.grow(capacity)
         if capacity > GROUP_SLOTS * len(self._named_days):
             grown = _unnamed(capacity)
             grown[: len(self._named_days)] = self._named_days
             self._named_days = grown
 
-    def _prepare(self, batch: SampleBatch, part: slice, now_ms: int) -> "_Scratch":
+    def _live(self) -> I32:
+        return self.table.index.select(())
+
+    def _prepare(
+        self, batch: SampleBatch, part: slice, now_ms: int, outcome: Outcome
+    ) -> "_Scratch":
         scratch = self._scratch
         fingerprints = batch.fingerprints[part]
         slot_values = scratch.slot_values[: len(fingerprints)]
         self.table.find(fingerprints, slot_values)
+        ts_ms = batch.ts_ms[part]
+        outcome.events += self.absence.hear(slot_values, ts_ms, now_ms, self.table.track)
         k_intake_prepare(
             slot_values,
-            batch.ts_ms[part],
+            ts_ms,
             batch.values[part].view(np.uint64),
             self.table.track,
             scratch.slots,
@@ -181,11 +232,13 @@ class DataPlane:
             scratch.bits,
             scratch.features,
             scratch.flags,
+            scratch.fates,
             scratch.counts,
         )
         self.counts += scratch.counts
         scratch.n_rows = int(scratch.counts[intake.N_KEPT])
-        self.table.seen_ms[scratch.slots[: scratch.n_rows]] = now_ms
+        judged = (slot_values, ts_ms, scratch.fates[: len(ts_ms)])
+        self.quality.note(judged, now_ms, self.table.seen_ms, scratch.words)
         return scratch
 
     def _judge(self, rows: "_Scratch", outcome: Outcome) -> None:
@@ -197,6 +250,7 @@ class DataPlane:
         self._note(events, SeasonalBank.name, outcome)
         for detector, told in self._river.judge(slots, ts_ms, features, rows.in_anomaly[:n]):
             self._note(told, detector, outcome)
+        outcome.events.extend(self.groups.judge(slots, ts_ms, features, self._out.scores))
         if rows.counts[intake.N_STALE]:
             ended = rows.flags[:n] == 2
             self._close(slots[ended], int(ts_ms[ended].max()), outcome)
@@ -241,11 +295,13 @@ class DataPlane:
         self.bank.reset(slots)
         self.episodes.reset(slots)
         self._river.reset(slots)
+        self.groups.reset(slots)
 
     def _close(self, slots: I32, now_ms: int, outcome: Outcome) -> None:
         self._note(self.episodes.close_stale(slots, now_ms), SeasonalBank.name, outcome)
         for detector, told in self._river.close(slots, now_ms):
             self._note(told, detector, outcome)
+        outcome.events.extend(self.groups.close(slots, now_ms))
 
     def _note(self, events: Sequence[EpisodeEvent], detector: str, outcome: Outcome) -> None:
         for event in events:
@@ -277,6 +333,8 @@ class _Scratch:
     bits: npt.NDArray[np.uint64]
     features: npt.NDArray[np.float64]
     flags: npt.NDArray[np.uint8]
+    fates: npt.NDArray[np.uint8]
+    words: npt.NDArray[np.uint64]
     in_anomaly: npt.NDArray[np.uint8]
     counts: I64
     n_rows: int = 0
@@ -291,6 +349,8 @@ class _Scratch:
             np.empty(n, np.uint64),
             np.empty(n),
             np.empty(n, np.uint8),
+            np.empty(n, np.uint8),
+            np.empty(n, np.uint64),
             np.zeros(n, np.uint8),
             np.zeros(intake.COUNTS_SIZE, np.int64),
         )

@@ -88,11 +88,15 @@ class Core:
                 outcome = self.data.learn_metadata(metadata, now_ms)
             case Evict() as order:
                 outcome = self.data.evict(order, now_ms)
+            case Tick():
+                outcome = self.data.tick(now_ms)
             case _:
                 return self._dispatch_control(record), []
-        if not outcome.events:
-            return [], outcome.sealed
-        changes = self.correlator.on_anomalies(outcome.events, seq=record.seq, now_ms=now_ms)
+        changes = []
+        if outcome.events:
+            changes = self.correlator.on_anomalies(outcome.events, seq=record.seq, now_ms=now_ms)
+        if isinstance(record.body, Tick):
+            changes += self.correlator.on_tick(now_ms=now_ms)
         return changes, outcome.sealed
 
     def _dispatch_control(self, record: Record) -> list[IncidentChange]:
@@ -104,8 +108,6 @@ class Core:
                 return self.correlator.on_command(command, now_ms=now_ms)
             case ActionOutcome() as outcome:
                 return self.correlator.on_outcome(outcome, now_ms=now_ms)
-            case Tick():
-                return self.correlator.on_tick(now_ms=now_ms)
         raise RuntimeError(f"BUG: no stage for {type(record.body).__name__}")
 
     def _plan(self, seq: int, changes: Sequence[IncidentChange]) -> tuple[IncidentEffect, ...]:

@@ -87,6 +87,11 @@ class RiverWatches:
         for watch in self._watches:
             yield watch.name, watch.episodes.close_stale(slots, now_ms)
 
+    def lose(self, slots: I32) -> Told:
+        """Close the episodes of series that fell silent, as of their last rows."""
+        for watch in self._watches:
+            yield watch.name, watch.episodes.reset(slots)
+
     def reset(self, slots: I32) -> None:
         """Learn these series anew."""
         for watch in self._watches:

@@ -15,6 +15,7 @@ KERNEL_MODULES = (
     "aiops.wire.kernels.remote_write",
     "aiops.series.kernels.u64_map",
     "aiops.series.kernels.intake",
+    "aiops.series.kernels.quality",
     "aiops.store.kernels.head",
     "aiops.detect.kernels.seasonal",
     "aiops.detect.kernels.episodes",

@@ -15,12 +15,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from aiops.detect.kernels.seasonal import k_tail_learn, k_tail_score
 from aiops.series.kernels.intake import k_intake_features, k_intake_prepare
+from aiops.series.kernels.quality import k_quality_note
 from aiops.series.kernels.u64_map import k_u64_map_drop, k_u64_map_get, k_u64_map_put
 from aiops.store.kernels.head import k_head_append, k_head_take, k_head_unpack
 from aiops.wire.kernels.hashing import k_block_hash
 from aiops.wire.kernels.label_check import k_label_blocks_check
 from aiops.wire.kernels.remote_write import k_remote_write_walk
 from benchmarks import kernel_cases_detect as detect
+from benchmarks import kernel_cases_group as group
 from benchmarks import kernel_cases_series as series
 from benchmarks import kernel_cases_store as store
 from benchmarks import kernel_cases_wire as wire
@@ -37,12 +39,15 @@ SLOT_CASES: tuple[tuple[str, Setup], ...] = (
     ("k_label_blocks_check", partial(wire.label_blocks_check, k_label_blocks_check)),
     ("k_remote_write_walk", partial(wire.remote_write_walk, k_remote_write_walk)),
     ("k_intake_prepare", partial(series.intake_prepare, k_intake_prepare)),
+    ("k_quality_note", partial(series.quality_note, k_quality_note)),
     ("k_intake_features", partial(series.intake_features, k_intake_features)),
     ("k_seasonal_score", detect.seasonal_score),
     ("k_seasonal_score, shuffled", detect.seasonal_score_shuffled),
     ("k_episodes_step", detect.episodes_step),
     ("k_seasonal_score + k_episodes_step", detect.score_and_step),
     ("k_tail_score + k_tail_learn", partial(detect.tail_calls, k_tail_score, k_tail_learn)),
+    ("k_group_judge", group.group_judge),
+    ("k_peers_judge", group.peers_judge),
     ("k_head_append", partial(store.head_append, k_head_append)),
     ("k_head_take", partial(store.head_take, k_head_take)),
     ("k_head_unpack", partial(store.head_unpack, k_head_unpack)),

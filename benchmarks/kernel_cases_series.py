@@ -4,19 +4,25 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from aiops.domain.quality import QualityFlag, flag_bit
 from aiops.domain.samples import F64, I64, STALE_BITS, U64
-from aiops.series.kernels import intake
+from aiops.series.kernels import intake, quality
 from aiops.series.kernels.u64_map import MISSING, k_u64_map_drop, k_u64_map_put
 from benchmarks.kernel_cases import SEED, START_MS, STEP_MS, Case, Kernel, requests_of
 from tests.naive.series import (
     naive_intake_features,
     naive_intake_prepare,
+    naive_quality_note,
     naive_u64_map_drop,
     naive_u64_map_get,
     naive_u64_map_put,
 )
 
 N_CHECKED = 300
+WINDOW_ROWS = 10
+FATES = ("kept", "unknown", "duplicate", "out_of_order", "conflict", "stale", "reset")
+"""Names of rows' fates by their numbers in `series.kernels.quality`."""
+
 ROWS_PER_SERIES = 1_440
 """Six hours at 15 s, what a dashboard asks for."""
 
@@ -65,17 +71,37 @@ def intake_prepare(kernel: Kernel, n_slots: int) -> Case:
     slots = np.arange(n_slots, dtype=np.uint64)
     ts_ms, levels = np.full(n_slots, START_MS), rng.lognormal(6.0, 1.5, n_slots)
     out, counts = _out_columns(n_slots), np.zeros(intake.COUNTS_SIZE, np.int64)
+    fates = np.zeros(n_slots, np.uint8)
 
     def call() -> None:
         for part in requests_of(n_slots):
             bits = levels[part].view(np.uint64)
-            kernel(slots[part], ts_ms[part], bits, track, *out, counts)
+            kernel(slots[part], ts_ms[part], bits, track, *out, fates, counts)
 
     def reset() -> None:
         ts_ms[:] += STEP_MS
         levels[:] += 1.0
 
     return Case(n_slots, call, lambda: _is_prepare_right(kernel), reset)
+
+
+def quality_note(kernel: Kernel, n_slots: int) -> Case:
+    """k_quality_note: one sample of every slot, all as it should be, request by request."""
+    slots, ts_ms = np.arange(n_slots, dtype=np.uint64), np.full(n_slots, START_MS)
+    fates, words = np.zeros(n_slots, np.uint8), np.zeros(n_slots, np.uint64)
+    state, counts = _quality_state(n_slots), np.zeros(quality.COUNTS_SIZE, np.int64)
+
+    def call() -> None:
+        now_ms = int(ts_ms[0])
+        for part in requests_of(n_slots):
+            rows = (slots[part], ts_ms[part], fates[part])
+            kernel(*rows, now_ms, WINDOW_ROWS, *state, words, counts)
+
+    def reset() -> None:
+        ts_ms[:] += STEP_MS
+
+    facts = {"state_bytes_per_slot": sum(a.nbytes for a in state[1:]) // n_slots}
+    return Case(n_slots, call, lambda: _is_quality_right(kernel), reset, facts)
 
 
 def intake_features(kernel: Kernel, n_slots: int) -> Case:
@@ -150,13 +176,47 @@ def _is_prepare_right(kernel: Kernel) -> bool:
     slots = np.array([MISSING if slot is None else slot for slot, _, _ in rows], np.uint64)
     ts_ms, bits = (np.array([row[k] for row in rows]) for k in (1, 2))
     out, counts = _out_columns(len(rows)), np.zeros(intake.COUNTS_SIZE, np.int64)
-    kernel(slots, ts_ms.astype(np.int64), bits.astype(np.uint64), track, *out, counts)
+    fates = np.zeros(len(rows), np.uint8)
+    kernel(slots, ts_ms.astype(np.int64), bits.astype(np.uint64), track, *out, fates, counts)
     kept, fate = naive_intake_prepare(rows, kinds)
     told = list(zip(*(column[: counts[intake.N_KEPT]].tolist() for column in out[:3]), strict=True))
     fates = ("unknown", "duplicate", "out_of_order", "conflict", "stale")
     if told != kept or counts[1:6].tolist() != [fate[name] for name in fates]:
         return False
     return all(_is_feature_column_right(out, slot, kinds[slot], kept) for slot in range(len(kinds)))
+
+
+def _quality_state(n_slots: int) -> tuple[np.ndarray, ...]:
+    return (
+        np.zeros(n_slots, np.int64),
+        np.zeros(n_slots, np.int64),
+        np.zeros(n_slots, np.uint64),
+        np.zeros((n_slots, 2), np.float32),
+    )
+
+
+def _is_quality_right(kernel: Kernel) -> bool:
+    """Rows in arrivals of seven, some of which come late or again."""
+    n_slots, known = 3, {}
+    state, counts = _quality_state(n_slots), np.zeros(quality.COUNTS_SIZE, np.int64)
+    rng = np.random.default_rng(SEED)
+    for arrival in range(N_CHECKED // 7):
+        now_ms = START_MS + STEP_MS * arrival
+        ts_ms = now_ms + np.arange(7) - 120_000 * rng.integers(0, 2)
+        slots = rng.integers(0, n_slots, 7).astype(np.uint64)
+        fates, words = rng.integers(0, 7, 7).astype(np.uint8), np.zeros(7, np.uint64)
+        kernel(slots, ts_ms, fates, now_ms, WINDOW_ROWS, *state, words, counts)
+        names = [FATES[fate] for fate in fates.tolist()]
+        rows = list(zip(slots.tolist(), ts_ms.tolist(), names, strict=True))
+        told, _ = naive_quality_note(known, rows, now_ms, WINDOW_ROWS)
+        wanted = [(_bits(own) << 48) + (_bits(window) << 56) for own, window in told]
+        if words[: len(wanted)].tolist() != wanted:
+            return False
+    return True
+
+
+def _bits(flags: set[str]) -> int:
+    return sum(flag_bit(QualityFlag(flag)) for flag in flags)
 
 
 def _is_feature_column_right(

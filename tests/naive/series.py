@@ -67,3 +67,57 @@ def naive_intake_prepare(rows, kinds):
             fate["stale"] += bits == STALE_BITS
             kept.append((slot, ts, bits))
     return kept, fate
+
+
+def naive_quality_note(slots, rows, now_ms, window_rows):
+    """rows: [(slot or None, ts, fate)], one arrival; slots: what is known of each, by number.
+
+    Returns [(own flags, flags of the window)] of the kept rows, and rows by oddity.
+    """
+    told = []
+    odd = {"gap": 0, "late": 0, "backfill": 0}
+    for slot, ts, fate in rows:
+        if fate == "unknown":
+            continue
+        known = slots.setdefault(slot, {"n": 0, "seen": {}, "last": None, "seen_ms": 0})
+        if fate in ("duplicate", "conflict", "out_of_order"):
+            known["seen"][fate] = known["n"]
+            continue
+        own = {"reset"} if fate == "reset" else set()
+        own |= {"stale"} if known.get("ended") else set()
+        if known["last"] is not None and fate != "stale":
+            own |= _naive_rhythm(known, ts, now_ms)
+        for name in odd:
+            odd[name] += name in own
+        known["n"] += 1
+        known.update(seen_ms=now_ms, last=ts, ended=fate == "stale")
+        known["seen"] |= dict.fromkeys(own, known["n"])
+        window = {flag for flag, n in known["seen"].items() if known["n"] - n < window_rows}
+        told.append((own, window))
+    return told, odd
+
+
+def _naive_rhythm(known, ts, now_ms):
+    span_s = (ts - known["last"]) / 1000
+    lag_s = max(now_ms - ts, 0) / 1000
+    if "interval" not in known:
+        known.update(interval=single(span_s), lag=single(lag_s))
+        return set()
+    interval, lag = known["interval"], known["lag"]
+    found = set()
+    if span_s > 3.5 * interval:
+        found.add("gap")
+    if lag_s - lag > 60 and lag_s - lag > 5 * interval:
+        found.add("late")
+        if 2 * (now_ms - known["seen_ms"]) / 1000 < span_s:
+            found.add("backfill")
+    upper, lower = interval * 1.05, interval / 1.05
+    known["interval"] = single(sorted([lower, span_s, upper])[1])
+    step = min(lag_s - lag, 0.05 * interval) if lag_s > lag else 0.1 * (lag_s - lag)
+    known["lag"] = single(lag + step)
+    return found
+
+
+def single(value: float) -> float:
+    """The value as a float of 32 bits holds it."""
+    return struct.unpack("<f", struct.pack("<f", value))[0]

@@ -16,6 +16,8 @@ from aiops.wire.labels import decode_labels, encode_labels
 
 T0_MS = 1_700_000_000_000
 DAY_START_MS = T0_MS // DAY_MS * DAY_MS
+OF_ARRIVAL = ("absence.", "quality.")
+"""State that depends on when rows came, and not only on what they say."""
 STALE = float(np.array([STALE_BITS], np.uint64).view(np.float64)[0])
 
 
@@ -231,4 +233,5 @@ def test_many_rows_at_once_give_the_same_as_one_by_one():
         block.sealed.rows.tolist() for block in sealed
     ]
     for name, array in one.state().items():
-        assert array.tobytes() == many.state()[name].tobytes(), name
+        if not name.startswith(OF_ARRIVAL):
+            assert array.tobytes() == many.state()[name].tobytes(), name

@@ -41,6 +41,7 @@ SIGNATURE_PREPARE = void(
     uint64[::1],
     float64[::1],
     uint8[::1],
+    uint8[::1],
     int64[::1],
 )
 SIGNATURE_FEATURE = void(int64, int64[::1], uint64[::1], int64, uint64, float64[::1])
@@ -68,7 +69,17 @@ def _feature(kind, ts_ms, bits, last_ts, last_bits, has_last):
 
 @njit([SIGNATURE_PREPARE], nogil=True, cache=True, error_model="numpy")
 def k_intake_prepare(
-    slot_values, ts_ms, bits, track, out_slots, out_ts, out_bits, out_features, out_flags, counts
+    slot_values,
+    ts_ms,
+    bits,
+    track,
+    out_slots,
+    out_ts,
+    out_bits,
+    out_features,
+    out_flags,
+    fates,
+    counts,
 ):
     """Keep the rows that extend their series; compact them and compute their feature.
 
@@ -82,6 +93,9 @@ def k_intake_prepare(
         int64[slots, 4]: last time, last bits, kind, phase. Read and updated.
     out_slots, out_ts, out_bits, out_features, out_flags
         The kept rows; flag 1 marks a counter reset, 2 a staleness marker.
+    fates
+        What became of each row that came in, by the indices above: kept as it was, or as a
+        staleness marker or counter reset, or left out.
     counts
         Rows by fate, by the indices above.
 
@@ -98,30 +112,35 @@ def k_intake_prepare(
     for row in range(len(ts_ms)):
         if slot_values[row] >= n_slots:
             counts[N_UNKNOWN] += 1
+            fates[row] = N_UNKNOWN
             continue
         slot = np.int64(slot_values[row])
         phase = track[slot, PHASE]
         last_ts = track[slot, LAST_TS]
         last_bits = np.uint64(track[slot, LAST_BITS])
         if phase != EMPTY and ts_ms[row] <= last_ts:
+            fate = N_CONFLICT
             if ts_ms[row] < last_ts:
-                counts[N_OUT_OF_ORDER] += 1
+                fate = N_OUT_OF_ORDER
             elif bits[row] == last_bits:
-                counts[N_DUPLICATE] += 1
-            else:
-                counts[N_CONFLICT] += 1
+                fate = N_DUPLICATE
+            counts[fate] += 1
+            fates[row] = fate
             continue
         flag = 0
+        fates[row] = N_KEPT
         feature = np.nan
         if bits[row] == np.uint64(_STALE_BITS):
             track[slot, PHASE] = STALE
             counts[N_STALE] += 1
+            fates[row] = N_STALE
             flag = 2
         else:
             kind = track[slot, KIND]
             feature = _feature(kind, ts_ms[row], bits[row], last_ts, last_bits, phase == LIVE)
             if kind == COUNTER and phase == LIVE and _as_float(bits[row]) < _as_float(last_bits):
                 counts[N_RESET] += 1
+                fates[row] = N_RESET
                 flag = 1
             track[slot, PHASE] = LIVE
         track[slot, LAST_TS] = ts_ms[row]

@@ -62,6 +62,7 @@ def run_prepare(rows, kinds):
         np.empty(n, np.float64),
         np.empty(n, np.uint8),
     )
+    fates = np.full(n, 99, np.uint8)
     counts = np.zeros(intake.COUNTS_SIZE, np.int64)
     k_intake_prepare(
         slots,
@@ -69,8 +70,13 @@ def run_prepare(rows, kinds):
         np.array([r[2] for r in rows], np.uint64),
         track,
         *out,
+        fates,
         counts,
     )
+    n_left_out = np.count_nonzero((fates >= intake.N_UNKNOWN) & (fates <= intake.N_CONFLICT))
+    assert n_left_out == n - counts[intake.N_KEPT]
+    for fate in range(intake.N_UNKNOWN, intake.COUNTS_SIZE):
+        assert np.count_nonzero(fates == fate) == counts[fate]
     return out, counts
 
 
