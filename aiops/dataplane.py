@@ -105,6 +105,8 @@ class DataPlane:
             self._note(self.episodes.reset(swept.fell), SeasonalBank.name, outcome)
             for detector, told in self._river.lose(swept.fell):
                 self._note(told, detector, outcome)
+            last_ms = int(table.track[swept.fell, intake.LAST_TS].max())
+            outcome.events.extend(self.groups.close(swept.fell, last_ms))
         return outcome
 
     def learn_metadata(self, batch: MetadataBatch, now_ms: int) -> Outcome:

@@ -6,6 +6,9 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from aiops.detect.absence import Absence
+from aiops.detect.budget import AlarmBudget
+from aiops.group_watch import GroupWatch
 from aiops.pipeline import Core
 from aiops.series.kernels import intake
 
@@ -46,6 +49,9 @@ class CoreCollector(Collector):
         )
         shed.add_metric([], data.episodes.shed_total)
         yield shed
+        yield from _budget_metrics(data.budget)
+        yield from _absence_metrics(data.absence)
+        yield from _group_metrics(data.groups)
         overflow = CounterMetricFamily("aiops_correlate_overflow_signals", "Signals without a home")
         overflow.add_metric([], correlator.overflow_signals)
         yield overflow
@@ -54,6 +60,58 @@ class CoreCollector(Collector):
 def register_core_metrics(core: Core, registry: CollectorRegistry) -> None:
     """Show the core's numbers in a registry."""
     registry.register(CoreCollector(core))
+
+
+def _budget_metrics(budget: AlarmBudget) -> Iterator[Metric]:
+    levels = GaugeMetricFamily(
+        "aiops_detect_alarm_level", "-log10 p at which an anomaly opens", labels=["budget"]
+    )
+    expected = GaugeMetricFamily(
+        "aiops_detect_false_anomalies_per_day",
+        "False anomalies a day that are expected at that level",
+        labels=["budget"],
+    )
+    for name, level in budget.levels().items():
+        levels.add_metric([name], level)
+    for name, per_day in budget.false_per_day().items():
+        expected.add_metric([name], per_day)
+    yield levels
+    yield expected
+
+
+def _absence_metrics(absence: Absence) -> Iterator[Metric]:
+    yield _gauge(
+        "aiops_detect_absences_open", "Series and groups that are absent or late", absence.open_now
+    )
+    shed = CounterMetricFamily("aiops_detect_absences_shed", "Absences not opened for a bound")
+    shed.add_metric([], absence.shed_total)
+    yield shed
+
+
+def _group_metrics(groups: GroupWatch) -> Iterator[Metric]:
+    live = GaugeMetricFamily(
+        "aiops_detect_groups_live", "Entities, and groups of replicas", labels=["detector"]
+    )
+    opened = GaugeMetricFamily(
+        "aiops_detect_group_anomalies_open",
+        "Open anomalies of entities, and of replicas among their peers",
+        labels=["detector"],
+    )
+    refused = CounterMetricFamily(
+        "aiops_detect_group_series_refused",
+        "Series left out of entities or of groups of replicas for a bound",
+        labels=["detector"],
+    )
+    for name, n_live, part in (
+        ("group", groups.entities.n_entities, groups.entities),
+        ("peers", groups.peers.n_groups, groups.peers),
+    ):
+        live.add_metric([name], n_live)
+        opened.add_metric([name], part.open_now)
+        refused.add_metric([name], part.refused_total)
+    yield live
+    yield opened
+    yield refused
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -3,12 +3,16 @@
 import math
 import re
 
+from aiops.domain.absence import absence_text
 from aiops.domain.alert import Alert
-from aiops.domain.anomaly import Anomaly
+from aiops.domain.anomaly import Anomaly, AnomalyKind
 from aiops.domain.labels import METRIC_NAME, format_series, label_value
 
 HEADLINE_CHARS_MAX = 140
 """Chosen: fits one line of a pager or a chat message together with the prefix."""
+
+WHOSE_CHARS_MAX = 70
+"""Chosen: leaves half of a headline for what is wrong."""
 
 SERIES_CHARS_MAX = 200
 """Chosen: a spelt-out series in the time line; the full labels are in the evidence."""
@@ -19,6 +23,13 @@ _PLAIN_MIN, _PLAIN_MAX = 1e-6, 1e15
 
 def anomaly_headline(anomaly: Anomaly) -> str:
     """Return the anomaly in a few words: `latency_seconds 0.31, expected 0.10`."""
+    if anomaly.kind is AnomalyKind.GROUP:
+        whose = "/".join(value for _, value in anomaly.labels)
+        return shorten(f"{whose} {_unusual_together(anomaly)}", HEADLINE_CHARS_MAX)
+    if anomaly.absence is not None:
+        whose = shorten(format_series(anomaly.labels), WHOSE_CHARS_MAX)
+        whose = whose if anomaly.labels else "every series"
+        return shorten(f"{whose}: {_absence(anomaly)}", HEADLINE_CHARS_MAX)
     name = label_value(anomaly.labels, METRIC_NAME) or "anomaly"
     return shorten(f"{name} {_seen_and_expected(anomaly)}", HEADLINE_CHARS_MAX)
 
@@ -32,6 +43,11 @@ def alert_headline(alert: Alert) -> str:
 def anomaly_line(anomaly: Anomaly) -> str:
     """Return the anomaly as a time line tells it, its series spelt out."""
     series = shorten(format_series(anomaly.labels), SERIES_CHARS_MAX)
+    if anomaly.absence is not None:
+        return f"{series} {_absence(anomaly)}, score {anomaly.score:.1f}"
+    if anomaly.kind is AnomalyKind.GROUP:
+        told = shorten(_unusual_together(anomaly), SERIES_CHARS_MAX)
+        return f"{series} {told}, score {anomaly.score:.1f}"
     return f"{series} {_seen_and_expected(anomaly)}, score {anomaly.score:.1f}"
 
 
@@ -54,6 +70,17 @@ def shorten(text: str, chars_max: int) -> str:
     """Return `text` on one line, cut at `chars_max` with an ellipsis."""
     line = " ".join(text[: 4 * chars_max].split())
     return line if len(line) <= chars_max else line[: chars_max - 1].rstrip() + "…"
+
+
+def _absence(anomaly: Anomaly) -> str:
+    assert anomaly.absence is not None, "BUG: no absence"
+    return absence_text(anomaly.absence, anomaly.value, anomaly.expected)
+
+
+def _unusual_together(anomaly: Anomaly) -> str:
+    """Tell of an entity which of its metrics made it unusual, each once."""
+    names = dict.fromkeys(series.partition("{")[0] or series for series, _ in anomaly.members)
+    return "unusual as a whole" + (f": {', '.join(names)}" if names else "")
 
 
 def _seen_and_expected(anomaly: Anomaly) -> str:

@@ -44,6 +44,8 @@ def small_config(*, series_max: int = 1000) -> Config:
                 "close_samples": 2,
                 "anomalies_open_max": 10,
                 "ignore": ['{__name__="heat", service="search"}'],
+                "group": {"by": ["service"]},
+                "peers": {"replica_labels": ["pod"], "peers_min": 2},
             },
             "correlate": {
                 "window_s": 60,

@@ -8,9 +8,11 @@ from aiops.correlate.wording import (
     alert_headline,
     alert_line,
     anomaly_headline,
+    anomaly_line,
     incident_title,
     shorten,
 )
+from aiops.domain.anomaly import AnomalyKind
 
 
 @pytest.mark.parametrize(
@@ -64,3 +66,15 @@ def test_the_title_follows_the_strongest_signal_of_the_incident():
     assert change.incident.title == "checkout: customers cannot pay (2 more signals)"
     (change,) = correlator.on_anomalies([opened("a3")], seq=4, now_ms=T0)
     assert change.incident.title == "checkout: customers cannot pay (3 more signals)"
+
+
+def test_an_entity_is_told_by_its_labels_and_its_most_unusual_metrics():
+    item = anomaly(
+        labels={"instance": "h1", "job": "node"},
+        kind=AnomalyKind.GROUP,
+        score=7.25,
+        members=(('cpu{mode="user"}', 9.0), ('cpu{mode="idle"}', 8.0), ("load", 5.0)),
+    )
+    assert anomaly_headline(item) == "h1/node unusual as a whole: cpu, load"
+    line = '{instance="h1", job="node"} unusual as a whole: cpu, load, score 7.2'
+    assert anomaly_line(item) == line

@@ -41,6 +41,7 @@ anomalies = st.builds(
     kind=st.sampled_from(AnomalyKind),
     alert=floats,
     parts=st.lists(st.tuples(texts, floats), max_size=3).map(tuple),
+    members=st.lists(st.tuples(texts, floats), max_size=3).map(tuple),
     season=texts,
     unit=texts,
     detector_version=texts,
