@@ -13,6 +13,9 @@ from aiops.detect.membership import GroupSlots, key_of
 from aiops.domain.labels import Labels
 from aiops.domain.samples import F64, I32, I64, U8
 
+GROUPS_EACH_MAX = 16
+"""Chosen: with 64 replicas a group, 1,024 replicas of one thing are compared in sixteen groups."""
+
 Arrays = dict[str, npt.NDArray[np.generic]]
 LabelsOf = Callable[[int], Labels]
 
@@ -32,8 +35,10 @@ class PeerGroups:
 
     Notes
     -----
-    A series without any replica label has no siblings. The state is part of a snapshot and comes
-    back bit for bit; when the replica labels have changed since, groups start anew.
+    A series without any replica label has no siblings. Of more than 64 replicas those that came in
+    succession are compared with each other; beyond 1,024 they are left out and counted. The state
+    is part of a snapshot and comes back bit for bit; when the replica labels have changed since,
+    groups start anew.
     """
 
     def __init__(self, config: DetectConfig, capacity: int, rows_max: int) -> None:
@@ -80,9 +85,7 @@ class PeerGroups:
             labels = labels_of(slot)
             shared = tuple(pair for pair in labels if pair[0] not in self._replica_labels)
             if len(shared) < len(labels):
-                group = self._slots.find(key_of(shared))
-                if group >= 0 and not self._bank.join(slot, group):
-                    self._crowded_total += 1
+                self._join(slot, shared)
 
     def judge(self, slots: I32, ts_ms: I64, features: F64) -> list[EpisodeEvent]:
         """Take in a batch; return the episodes of replicas that opened or closed."""
@@ -149,6 +152,13 @@ class PeerGroups:
             if name.startswith("episodes.")
         }
         self._episodes.restore(episodes, n_slots)
+
+    def _join(self, slot: int, shared: Labels) -> None:
+        for number in range(GROUPS_EACH_MAX):
+            group = self._slots.find(key_of((*shared, ("", str(number)))))
+            if group < 0 or self._bank.join(slot, group):
+                return
+        self._crowded_total += 1
 
     def _spelt(self) -> npt.NDArray[np.uint8]:
         return np.frombuffer("\n".join(sorted(self._replica_labels)).encode(), np.uint8)

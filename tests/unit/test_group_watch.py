@@ -130,6 +130,13 @@ def test_a_replica_unlike_its_siblings_is_an_anomaly_of_kind_peer():
     assert opened[0].lower < opened[0].expected < opened[0].upper < opened[0].value
 
 
+def test_of_many_replicas_all_are_compared_in_groups_of_64():
+    data = plane(group={"by": []}, peers={"replica_labels": ["instance"]})
+    run(data, fleet(n_hosts=130), range(1))
+    assert data.groups.peers.n_groups == 3 * len(METRICS)
+    assert data.groups.peers.refused_total == 0
+
+
 def test_replicas_are_not_compared_unless_their_labels_are_given():
     data = plane(group={"by": []})
     assert run(data, fleet(), range(FAULT_ROUND + 60), hit=(8,)) == []

@@ -51,11 +51,11 @@ class PeerBank:
     only the first enters the tail, and what a round teaches is bounded: an outlier that lasts is
     got used to within some hundred rounds.
 
-    *Limits.* Up to 64 replicas a group. Half of the replicas being wrong in the same way are the
-    norm. A difference below a thousandth of the median is none. Replicas that take turns being
-    busy need as many rounds as their turns last to be known for it.
+    *Limits.* Up to 64 replicas a group (see `aiops.detect.peers`). Half of the replicas being
+    wrong in the same way are the norm. A difference below a thousandth of the median is none.
+    Replicas that take turns being busy need as many rounds as their turns last to be known for it.
 
-    76 bytes a replica and 304 a group; about 100 ns a sample (benchmark: bench_kernels).
+    76 bytes a replica and 304 a group; about 80 ns a sample (benchmark: bench_kernels).
     """
 
     name = "peers"
