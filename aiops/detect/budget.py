@@ -61,13 +61,16 @@ class AlarmBudget:
     True anomalies are kept out of the estimate, since they would make it deaf: an opening three
     units beyond the level does not count, a series counts once a day and level, and a span with
     more openings at some level than chance brings is left out with all its rows (`is_burst`).
-    False ones are taken to be spread evenly over time and series; faults come together. What
-    remains of the true ones (weak, alone, seldom) does raise the level, by 0.1 an hour at most.
+    False ones are taken to be spread evenly over time and series; faults come together. Those that
+    come alone are the far tail, which the level follows by 1.5 at most beyond what the bulk of
+    openings foretells (`level_of_bulk`), and by 0.1 an hour.
 
     *Limits.* False anomalies that come together (a nightly job on many series) look like true
     ones and are not kept within the budget; they make one incident. The budget holds on average
-    over days: with one a day, weeks with three are ordinary. It is spent by all series alike, so
-    a badly behaved kind of series makes the level stricter for all; give it its own budget.
+    over days: with one a day, days with three are ordinary. Where a few kinds of series have tails
+    of their own, budgets of one or two a day are overspent two- to threefold, since such a tail
+    looks like true anomalies. The budget is one for all series, so a badly behaved kind makes the
+    level stricter for all; give it a budget of its own.
     """
 
     def __init__(

@@ -10,6 +10,7 @@ from aiops.detect.tail_level import (
     Tail,
     fit_tail,
     is_burst,
+    level_of_bulk,
     rate_beyond,
     rates_of,
 )
@@ -84,7 +85,10 @@ class ClassBudget:
             return  # a span that tells nothing: neither its openings count nor its rows
         memory_days = min(max(self.age_days, MEMORY_DAYS[0]), MEMORY_DAYS[1])
         kept = math.exp(-span_days / memory_days)
-        self.counts = self.counts * kept + tally
+        # A series that rose in a span that was left out, and on in this one, is in the tally of the
+        # upper levels only; but what reached a level reached all below.
+        counts = self.counts * kept + tally
+        self.counts = np.maximum.accumulate(counts[::-1])[::-1].copy()
         self.n_rows = self.n_rows * kept + n_rows
 
     def move(self, false_per_day: float, n_series: int, span_days: float) -> None:
@@ -92,8 +96,10 @@ class ClassBudget:
         if self.rows_per_day <= 0.0:
             return
         wanted_rate = false_per_day / self.rows_per_day
-        target = self._tail(wanted_rate).level_at(wanted_rate) + self._margin(n_series)
-        target = min(max(target, LEVEL_MIN), LEVEL_MAX)
+        target = min(
+            self._tail(wanted_rate).level_at(wanted_rate), self._level_of_bulk(wanted_rate)
+        )
+        target = min(max(target + self._margin(n_series), LEVEL_MIN), LEVEL_MAX)
         step = LEVEL_PER_DAY_MAX * span_days if self.age_days > SETTLE_DAYS else LEVEL_MAX
         self.level += min(max(target - self.level, -step), step)
 
@@ -134,6 +140,10 @@ class ClassBudget:
     def _base_min(self) -> float:
         # Runs begin at the clear score: how many would open below it nobody counted.
         return min(self.clear_score, self.level - 1.0)
+
+    def _level_of_bulk(self, wanted_rate: float) -> float:
+        base_min = self._base_min()
+        return level_of_bulk(self.counts, self.n_rows, wanted_rate=wanted_rate, base_min=base_min)
 
     def _margin(self, n_series: int) -> float:
         n_samples = self.n_rows_week / max(n_series, 1)

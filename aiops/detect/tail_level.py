@@ -24,6 +24,20 @@ PRIOR_SLOPE = math.log(10.0)
 PRIOR_COUNT = 4.0
 """Chosen: openings that the calibrated slope weighs as much as, a fifth of a fit's least."""
 
+BULK_FACTOR = 10.0
+"""Chosen: the bulk is where openings come ten times as often as wanted: mostly false ones."""
+
+BULK_BAND = GRID_PER_UNIT
+"""Chosen: two bands one unit wide show how steep the bulk is, and nothing beyond them matters."""
+
+BULK_SLOPE_MIN = 0.5
+"""Chosen: tails flatter than this are no tails of false alarms: 100 of them would be a day's one
+only nine units further out."""
+
+BULK_SLACK = 1.5
+"""Chosen: how much further out than the bulk foretells the level may lie. On null fleets tails
+flatten by about so much from ten openings a day down to one (benchmark: quality_budget)."""
+
 BURST_SIGMAS = 4.0
 BURST_STEP = GRID_PER_UNIT // 2
 """Chosen: a Poisson count exceeds mean + 4 sqrt(mean) + 1 in fewer than one in a thousand spans,
@@ -95,6 +109,26 @@ def fit_tail(counts: F64, rates: F64, *, wanted_rate: float, base_min: float) ->
     excess = (n / 2 + float(counts[k + 1 :].sum())) / GRID_PER_UNIT
     slope = (n + PRIOR_COUNT) / (excess + PRIOR_COUNT / PRIOR_SLOPE)
     return Tail(float(GRID[k]), float(rates[k]), slope)
+
+
+def level_of_bulk(counts: F64, n_rows: float, *, wanted_rate: float, base_min: float) -> float:
+    """Return the highest level that the bulk of openings can justify.
+
+    Where true anomalies come more often than the budget, each on its own, they are the far tail and
+    nothing tells them from false ones but this: they are not its continuation. So the steepness
+    comes from the bulk alone, going up from the base until openings get as rare as `BULK_FACTOR`
+    times the wanted rate; those more than two units further out do not count.
+    """
+    in_bands = counts[: -2 * BULK_BAND] - counts[2 * BULK_BAND :]
+    first = int(np.searchsorted(GRID[: len(in_bands) - 1], base_min))
+    is_rare = in_bands[first:] < BULK_FACTOR * wanted_rate * max(n_rows, 1.0)
+    k = first + max(int(np.argmax(is_rare)) - 1, 0)
+    # The prior is a calibrated tail: a factor of ten from one band to the next.
+    near = counts[k] - counts[k + BULK_BAND] + PRIOR_COUNT * 0.9
+    far = counts[k + BULK_BAND] - counts[k + 2 * BULK_BAND] + PRIOR_COUNT * 0.09
+    slope = max(math.log(near / far), BULK_SLOPE_MIN)
+    rate = float(in_bands[k]) / max(n_rows, 1.0) / -math.expm1(-2.0 * slope)
+    return float(GRID[k]) + math.log(max(rate / wanted_rate, 1.0)) / slope + BULK_SLACK
 
 
 def rate_beyond(level: float, counts: F64, rates: F64, *, base_min: float) -> float:

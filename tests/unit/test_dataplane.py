@@ -235,3 +235,39 @@ def test_many_rows_at_once_give_the_same_as_one_by_one():
     for name, array in one.state().items():
         if not name.startswith(OF_ARRIVAL):
             assert array.tobytes() == many.state()[name].tobytes(), name
+
+
+def budgeted_plane() -> DataPlane:
+    budgets = [{"match": '{__name__="m2"}', "false_per_day": 0.001}]
+    alarms = {"false_per_day": 50, "budgets": budgets}
+    return DataPlane(Config.model_validate({"alarms": alarms}))
+
+
+def feed_minutes(data: DataPlane, n: int, *, start: int = 0):
+    """Feed two series for n minutes, noisy enough to have some openings counted."""
+    rng = np.random.default_rng(start)
+    for minute in range(start, start + n):
+        at_ms = T0_MS + 60_000 * minute
+        values = rng.standard_t(1.5, 2)
+        rows = [(number, at_ms, value) for number, value in zip((1, 2), values, strict=True)]
+        data.take(batch(rows, [1, 2]), at_ms)
+
+
+def test_levels_follow_the_alarm_budget_of_each_series():
+    data = budgeted_plane()
+    feed_minutes(data, 600)
+    levels = data.budget.levels()
+    assert levels['{__name__="m2"}'] > levels["fleet"] + 1.0
+    assert data.episodes.classes[:2].tolist() == [0, 1]
+
+
+def test_a_restored_plane_goes_on_with_its_alarm_budget_bit_for_bit():
+    data, other = budgeted_plane(), budgeted_plane()
+    feed_minutes(data, 605)
+    saved = {name: array.copy() for name, array in data.state().items()}
+    other.restore(saved, MetadataBatch(()))
+    for part in (data, other):
+        feed_minutes(part, 100, start=605)
+    assert data.budget.levels() == other.budget.levels()
+    for name, array in data.state().items():
+        assert array.tobytes() == other.state()[name].tobytes(), name

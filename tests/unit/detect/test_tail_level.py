@@ -10,6 +10,7 @@ from aiops.detect.tail_level import (
     GRID,
     fit_tail,
     is_burst,
+    level_of_bulk,
     rate_beyond,
     rates_of,
     theory_rates,
@@ -69,6 +70,22 @@ def test_a_rate_is_as_counted_where_enough_was_and_follows_the_tail_beyond():
     for level in (3.0, 4.05, 6.0, 8.0, 10.0):
         found = rate_beyond(level, counts, rates(counts), base_min=3.0) * N_ROWS
         assert found == pytest.approx(1000 * math.exp(3.0 - level), rel=0.3)
+
+
+@pytest.mark.parametrize("slope", [0.7, 1.0, 2.0])
+def test_the_bulk_alone_foretells_the_level_of_a_tail_without_anomalies(slope):
+    found = bulk_level(counts_of((1000, slope)))
+    assert 3.0 + math.log(1000) / slope < found < 3.0 + math.log(1000) / slope + 1.6 / slope + 1.5
+
+
+def test_true_anomalies_far_out_do_not_change_what_the_bulk_foretells():
+    alone = np.where(GRID < 9.0, 200.0, 0.0)
+    counts = counts_of((1000, 2.0))
+    assert bulk_level(counts + alone) == pytest.approx(bulk_level(counts), abs=0.1)
+
+
+def bulk_level(counts):
+    return level_of_bulk(counts, N_ROWS, wanted_rate=1 / N_ROWS, base_min=3.0)
 
 
 def test_chance_makes_no_bursts_and_many_openings_at_once_do():
