@@ -54,12 +54,11 @@ class GroupBank:
     tail probability, linear up to a running 98 % quantile, beyond it a generalised Pareto tail by
     moments, as in the seasonal bank, but with a long memory. The quantile and the excess beyond it
     never fall so low that one series, at its loudest, would score more than about 3: that is for
-    the series' own detector to report.
-    Dependence between the metrics needs no model, since the pooled figure is what is ranked
-    (measured: residuals off a subspace, Mahalanobis distances and half-space trees add nothing:
-    quality_group). A disturbance that lasts is got
-    used to as its rounds enter the tail: within 40 rounds in an entity known for 1,000, within
-    300 or 1,000 in one known for 10,000 or 40,000.
+    the series' own detector to report. Dependence between the metrics needs no model, since the
+    pooled figure is what is ranked (measured: residuals off a subspace, Mahalanobis distances and
+    half-space trees add nothing: quality_group). A disturbance that lasts is got used to as its
+    rounds enter the tail: within 40 rounds in an entity known for 1,000, within 300 or 1,000 in
+    one known for 10,000 or 40,000.
 
     *Limits.* After a disturbance the score fades over some thirty rounds. Only members' own
     surprises count: a broken relation between metrics that all look ordinary is missed. Where

@@ -25,7 +25,7 @@ SCORE, EVIDENCE, EXPECTED, HALF, VERDICT_SIZE = range(5)
 
 VALUE_MAX = 1e150  # chosen: sums and ratios of two such values stay finite
 
-# Evidence of a sample; chosen on half of the machines, checked on the others: quality_group.
+# Evidence of a sample; chosen by every second machine, figures of the others: quality_group.
 SCORE_FREE = 1.5  # decades that every thirtieth sample shows are no evidence
 DISTANCE_FREE = 4.0  # spreads from the level that are no evidence
 DISTANCE_WEIGHT = 2.0  # evidence for each e-fold of the distance: a power tail of exponent 4.6
