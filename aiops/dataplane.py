@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from aiops.anomaly_notes import AnomalyNotes
 from aiops.clock import day_of
 from aiops.config import Config
 from aiops.detect.absence import Absence, SeriesNames
+from aiops.detect.banks.river_bank import RiverBank
 from aiops.detect.banks.seasonal import SeasonalBank
 from aiops.detect.budget import AlarmBudget
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.episodes import EpisodeEvent
-from aiops.domain.anomaly import Anomaly, AnomalyChange, AnomalyEvent
+from aiops.domain.anomaly import AnomalyEvent
 from aiops.domain.records import Evict, MetadataBatch
 from aiops.domain.samples import I32, I64, SampleBatch
 from aiops.domain.selector import parse_selector
@@ -69,6 +71,7 @@ class DataPlane:
         self.episodes = self.budget.episodes
         self.absence = Absence(detect, config.engine.tick_interval_s, capacity)
         self.quality = QualityState(detect.open_samples + QUALITY_ROWS_BEFORE, capacity)
+        self.notes = AnomalyNotes(self.table, self.quality)
         self.head = Head(config.store.chunk_rows, capacity)
         self.counts = np.zeros(intake.COUNTS_SIZE, np.int64)
         """Rows by fate since start; indices in `series.kernels.intake`."""
@@ -89,7 +92,8 @@ class DataPlane:
             part = slice(start, start + BATCH_ROWS_MAX)
             rows = self._prepare(batch, part, now_ms, outcome)
             self._judge(rows, outcome)
-            self.budget.advance(rows.slots[: rows.n_rows], now_ms, self._live)
+            n = rows.n_rows
+            self.budget.advance(rows.slots[:n], rows.ts_ms[:n], now_ms, self._live)
             self._remember(rows, outcome)
         return outcome
 
@@ -158,6 +162,7 @@ class DataPlane:
             **self._river.state(n),
             **self.absence.state(n),
             **self.quality.state(n),
+            **self.notes.state(),
             **self.groups.state(n),
             **self.budget.state(),
         }
@@ -186,6 +191,7 @@ class DataPlane:
         self._river.restore(arrays, live, self.table.labels)
         self.absence.restore(arrays, live, self.table.labels)
         self.quality.restore(arrays, n)
+        self.notes.restore(arrays)
         self.groups.restore(arrays, live)
         self.budget.restore(arrays, live, self.table.labels)
 
@@ -246,12 +252,16 @@ class DataPlane:
     def _judge(self, rows: "_Scratch", outcome: Outcome) -> None:
         n = rows.n_rows
         slots, ts_ms, features = rows.slots[:n], rows.ts_ms[:n], rows.features[:n]
+        words = rows.words[:n]
         rows.in_anomaly[:n] = 0
         self.bank.score_learn(slots, ts_ms, features, self._out)
+        self._out.parts[:n] |= words
         events = self.episodes.step(slots, ts_ms, features, self._out, rows.in_anomaly)
         self._note(events, SeasonalBank.name, outcome)
-        for detector, told in self._river.judge(slots, ts_ms, features, rows.in_anomaly[:n]):
+        marks = rows.in_anomaly[:n]
+        for detector, told in self._river.judge(slots, ts_ms, features, words, marks):
             self._note(told, detector, outcome)
+        outcome.events += self.notes.release(slots, ts_ms, features, words)
         outcome.events.extend(self.groups.judge(slots, ts_ms, features, self._out.scores))
         if rows.counts[intake.N_STALE]:
             ended = rows.flags[:n] == 2
@@ -306,23 +316,8 @@ class DataPlane:
         outcome.events.extend(self.groups.close(slots, now_ms))
 
     def _note(self, events: Sequence[EpisodeEvent], detector: str, outcome: Outcome) -> None:
-        for event in events:
-            fingerprint = int(self.table.fingerprints[event.slot])
-            anomaly = Anomaly(
-                anomaly_id=f"{fingerprint:016x}-{detector}-{event.onset_ms}",
-                fingerprint=fingerprint,
-                labels=self.table.labels(event.slot),
-                detector=detector,
-                onset_ms=event.onset_ms,
-                peak_ms=event.peak_ms,
-                end_ms=event.end_ms if event.change is AnomalyChange.CLOSED else 0,
-                score=event.score,
-                value=event.value,
-                expected=event.expected,
-                lower=event.lower,
-                upper=event.upper,
-            )
-            outcome.events.append(AnomalyEvent(event.change, anomaly))
+        version = self.bank.version if detector == self.bank.name else RiverBank.version
+        outcome.events += self.notes.tell(events, detector, version)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from aiops.detect.columns import ScoreColumns
 from aiops.detect.episodes import EpisodeEvent, Episodes
 from aiops.domain.labels import Labels
 from aiops.domain.matchers import Matchers, match_all
-from aiops.domain.samples import F64, I32, I64, U8
+from aiops.domain.samples import F64, I32, I64, U8, U64
 from aiops.domain.selector import parse_selector
 
 ROWS_MAX = 4000
@@ -69,8 +69,11 @@ class RiverWatches:
             for slot in slots.tolist():
                 watch.watched[slot] = match_all(watch.matchers, labels_of(slot))
 
-    def judge(self, slots: I32, ts_ms: I64, features: F64, in_anomaly: U8) -> Told:
-        """Score and learn the rows of watched series; mark those inside an anomaly."""
+    def judge(self, slots: I32, ts_ms: I64, features: F64, words: U64, in_anomaly: U8) -> Told:
+        """Score and learn the rows of watched series; mark those inside an anomaly.
+
+        `words` has the quality flags of each row (`QualityState.note`).
+        """
         for watch in self._watches:
             picked = np.flatnonzero(watch.watched[slots])
             if len(picked) == 0:
@@ -78,6 +81,7 @@ class RiverWatches:
             rows = (slots[picked], ts_ms[picked], features[picked])
             marks = in_anomaly[picked]
             watch.bank.score_learn(*rows, self._out, rows_max=ROWS_MAX)
+            self._out.parts[: len(picked)] |= words[picked]
             events = watch.episodes.step(*rows, self._out, marks)
             in_anomaly[picked] = marks
             yield watch.name, events

@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[Unit, ...], ...] = (
     (("aiops.engine",),),
     (("aiops.pipeline",),),
     (("aiops.dataplane",),),
-    (("aiops.river_watch",), ("aiops.group_watch",)),
+    (("aiops.river_watch",), ("aiops.group_watch",), ("aiops.anomaly_notes",)),
     (
         ("aiops.lifecycle",),
         (
@@ -121,7 +121,7 @@ UNSEEDED = re.compile(
 )
 """Calls of numpy's generators that nobody gave a seed to."""
 
-OPTIONAL_ADAPTERS: tuple[str, ...] = ()
+OPTIONAL_ADAPTERS: tuple[str, ...] = ("aiops.evaluate.plot",)
 """Modules that import an optional library inside a function, so that it may be absent."""
 
 PRINTING_PACKAGES = ("aiops.cli",)

@@ -9,6 +9,7 @@ from rich.table import Table
 from aiops.cli.terminal import cell
 from aiops.domain.alert import Alert
 from aiops.domain.anomaly import Anomaly
+from aiops.domain.explain import explanation, subject
 from aiops.domain.incident import Incident, IncidentState, Severity, TimelineEvent
 from aiops.domain.labels import Labels, format_series, label_value
 
@@ -39,7 +40,7 @@ def incident_details(incident: Incident) -> RenderableType:
     """Return everything about one incident: facts, anomalies, alerts, time line."""
     parts: list[RenderableType] = [_facts(incident)]
     if incident.anomalies:
-        parts += ["", _anomalies(incident.anomalies)]
+        parts += ["", _anomalies(incident.anomalies), "", _explanations(incident.anomalies)]
     if incident.alerts:
         parts += ["", _alerts(incident.alerts)]
     return Group(*parts, "", _timeline(incident.timeline))
@@ -81,6 +82,13 @@ def _anomalies(anomalies: Sequence[Anomaly]) -> Table:
             f"{anomaly.lower:.6g} … {anomaly.upper:.6g}",
             cell(", ".join(anomaly.quality) or "-"),
         )
+    return table
+
+
+def _explanations(anomalies: Sequence[Anomaly]) -> Table:
+    table = _table("anomaly", "explained")
+    for anomaly in anomalies:
+        table.add_row(cell(subject(anomaly)), cell(explanation(anomaly)))
     return table
 
 

@@ -61,6 +61,9 @@ class Correlator:
 
     An alert that was told resolved only once, while nobody listened, keeps its incident open until
     an operator resolves it: absence never means resolved.
+
+    A vetoed anomaly opens no incident and is no evidence; an active incident it would have joined
+    has a line about it.
     """
 
     def __init__(self, config: CorrelateConfig) -> None:
@@ -82,7 +85,11 @@ class Correlator:
         call = self._begin(now_ms, seq)
         for event in events:
             is_open = event.change is AnomalyChange.OPENED
-            self._route(anomaly_signal(event.anomaly, is_open=is_open), call)
+            signal = anomaly_signal(event.anomaly, is_open=is_open)
+            if event.anomaly.is_vetoed:
+                self._mention(signal, call)
+            else:
+                self._route(signal, call)
         return self._finish(call)
 
     def on_alerts(self, batch: AlertBatch, *, seq: int, now_ms: int) -> list[IncidentChange]:
@@ -205,6 +212,16 @@ class Correlator:
             self._update(home, signal, call)
         else:
             self._join(signal, call)
+
+    def _mention(self, signal: Signal, call: _Call) -> None:
+        """Tell of a vetoed anomaly where it would have belonged; it opens and prolongs nothing."""
+        if not signal.is_open:
+            return
+        incident = self._groups.place(signal, call.now_ms, has_room=False).incident
+        if incident is not None:
+            kind = IncidentEventKind.ANOMALY_VETOED
+            incident.note(kind, signal.line(), at_ms=signal.at_ms(call.now_ms))
+            call.note(incident, kind)
 
     def _is_repeat(self, home: WorkingIncident, signal: Signal) -> bool:
         """Tell whether this is a newer version of an anomaly that never ended."""

@@ -1,12 +1,12 @@
 """What an incident and its signals are called: short, plain, useful at three in the morning."""
 
-import math
 import re
 
-from aiops.domain.absence import absence_text
 from aiops.domain.alert import Alert
 from aiops.domain.anomaly import Anomaly, AnomalyKind
+from aiops.domain.explain import explanation, seen
 from aiops.domain.labels import METRIC_NAME, format_series, label_value
+from aiops.domain.quantity import format_alike
 
 HEADLINE_CHARS_MAX = 140
 """Chosen: fits one line of a pager or a chat message together with the prefix."""
@@ -17,19 +17,16 @@ WHOSE_CHARS_MAX = 70
 SERIES_CHARS_MAX = 200
 """Chosen: a spelt-out series in the time line; the full labels are in the evidence."""
 
-_PLAIN_MIN, _PLAIN_MAX = 1e-6, 1e15
-"""Chosen: outside of this people read powers of ten more easily than zeros."""
-
 
 def anomaly_headline(anomaly: Anomaly) -> str:
     """Return the anomaly in a few words: `latency_seconds 0.31, expected 0.10`."""
     if anomaly.kind is AnomalyKind.GROUP:
         whose = "/".join(value for _, value in anomaly.labels)
-        return shorten(f"{whose} {_unusual_together(anomaly)}", HEADLINE_CHARS_MAX)
+        return shorten(f"{whose} {seen(anomaly)}", HEADLINE_CHARS_MAX)
     if anomaly.absence is not None:
         whose = shorten(format_series(anomaly.labels), WHOSE_CHARS_MAX)
         whose = whose if anomaly.labels else "every series"
-        return shorten(f"{whose}: {_absence(anomaly)}", HEADLINE_CHARS_MAX)
+        return shorten(f"{whose}: {seen(anomaly)}", HEADLINE_CHARS_MAX)
     name = label_value(anomaly.labels, METRIC_NAME) or "anomaly"
     return shorten(f"{name} {_seen_and_expected(anomaly)}", HEADLINE_CHARS_MAX)
 
@@ -43,12 +40,7 @@ def alert_headline(alert: Alert) -> str:
 def anomaly_line(anomaly: Anomaly) -> str:
     """Return the anomaly as a time line tells it, its series spelt out."""
     series = shorten(format_series(anomaly.labels), SERIES_CHARS_MAX)
-    if anomaly.absence is not None:
-        return f"{series} {_absence(anomaly)}, score {anomaly.score:.1f}"
-    if anomaly.kind is AnomalyKind.GROUP:
-        told = shorten(_unusual_together(anomaly), SERIES_CHARS_MAX)
-        return f"{series} {told}, score {anomaly.score:.1f}"
-    return f"{series} {_seen_and_expected(anomaly)}, score {anomaly.score:.1f}"
+    return f"{series} {explanation(anomaly)}"
 
 
 def alert_line(alert: Alert) -> str:
@@ -72,37 +64,6 @@ def shorten(text: str, chars_max: int) -> str:
     return line if len(line) <= chars_max else line[: chars_max - 1].rstrip() + "…"
 
 
-def _absence(anomaly: Anomaly) -> str:
-    assert anomaly.absence is not None, "BUG: no absence"
-    return absence_text(anomaly.absence, anomaly.value, anomaly.expected)
-
-
-def _unusual_together(anomaly: Anomaly) -> str:
-    """Tell of an entity which of its metrics made it unusual, each once."""
-    names = dict.fromkeys(series.partition("{")[0] or series for series, _ in anomaly.members)
-    return "unusual as a whole" + (f": {', '.join(names)}" if names else "")
-
-
 def _seen_and_expected(anomaly: Anomaly) -> str:
-    value, expected = anomaly.value, anomaly.expected
-    decimals = _decimals(value, expected)
-    return f"{_number(value, decimals)}, expected {_number(expected, decimals)}"
-
-
-def _decimals(value: float, expected: float) -> int:
-    """Two significant digits of the larger one, more while the two would read the same."""
-    sizes = [abs(x) for x in (value, expected) if math.isfinite(x) and x != 0.0]
-    decimals = max(1 - math.floor(math.log10(max(sizes))), 0) if sizes else 0
-    while (
-        decimals < 9 and value != expected and f"{value:.{decimals}f}" == f"{expected:.{decimals}f}"
-    ):
-        decimals += 1
-    return min(decimals, 9)
-
-
-def _number(value: float, decimals: int) -> str:
-    if not math.isfinite(value):
-        return "unknown" if math.isnan(value) else "infinite" if value > 0 else "-infinite"
-    if value != 0.0 and not _PLAIN_MIN <= abs(value) < _PLAIN_MAX:
-        return f"{value:.3g}"
-    return f"{value:,.{decimals}f}"
+    value, expected = format_alike((anomaly.value, anomaly.expected), anomaly.unit)
+    return f"{value}, expected {expected}"

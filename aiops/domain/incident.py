@@ -33,6 +33,8 @@ class IncidentEventKind(StrEnum):
     OPENED = "opened"
     ANOMALY_ADDED = "anomaly_added"
     ANOMALY_ENDED = "anomaly_ended"
+    ANOMALY_VETOED = "anomaly_vetoed"
+    """An anomaly that its data explains: told here, and no evidence."""
     ALERT_ADDED = "alert_added"
     ALERT_RESOLVED = "alert_resolved"
     SEVERITY_RAISED = "severity_raised"

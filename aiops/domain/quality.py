@@ -60,3 +60,23 @@ def flag_bit(flag: QualityFlag) -> int:
 def flags_of(bits: int) -> tuple[str, ...]:
     """Return the names of the flags that are set, in the order of `ROW_FLAGS`."""
     return tuple(flag.value for flag in ROW_FLAGS if bits & flag_bit(flag))
+
+
+class VetoReason(StrEnum):
+    """Why the data explains an anomaly, so that nobody is told of it unless it lasts."""
+
+    COUNTER_RESET = "counter_reset"
+    """The counter fell in the very row that began it and was its peak: the rate of that row was
+    made up. A restart that does harm shows in the rows after it."""
+    RATE_OVER_GAP = "rate_over_gap"
+    """The rate of the row that began it and was its peak is a mean over missing samples."""
+    BACKFILL = "backfill"
+    """Its peak came with a backlog: it was over, or goes on and then shows in live rows."""
+
+
+VETO_TEXTS = {
+    VetoReason.COUNTER_RESET: "the counter was reset in that very sample",
+    VetoReason.RATE_OVER_GAP: "the rate is a mean over missing samples",
+    VetoReason.BACKFILL: "the samples came late, as a backlog",
+}
+"""How each reason reads in a sentence."""

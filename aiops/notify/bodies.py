@@ -9,6 +9,7 @@ import orjson
 
 from aiops.domain.alert import INCIDENT_LABEL, OWN_ALERTNAME, Alert
 from aiops.domain.anomaly import Anomaly
+from aiops.domain.explain import explanation
 from aiops.domain.incident import Incident, IncidentChange, IncidentEventKind
 from aiops.domain.incident_json import incident_to_json
 from aiops.domain.labels import format_series, label_value, labels_from, without_name
@@ -117,7 +118,4 @@ def _alert_line(alert: Alert) -> str:
 
 
 def _anomaly_line(anomaly: Anomaly) -> str:
-    return (
-        f"{format_series(anomaly.labels)} was {anomaly.value:.6g}, expected"
-        f" {anomaly.lower:.6g} to {anomaly.upper:.6g} (score {anomaly.score:.1f})"
-    )
+    return f"{format_series(anomaly.labels)}: {explanation(anomaly)}"

@@ -12,6 +12,7 @@ from aiops.domain.samples import I32, U64, MetricMetadata
 from aiops.series.index import SeriesIndex
 from aiops.series.kernels import intake
 from aiops.series.u64_map import MISSING, U64Map
+from aiops.series.units import unit_of
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -126,6 +127,14 @@ class SeriesTable:
     def labels(self, slot: int) -> Labels:
         """Return the label set of a live slot."""
         return self.index.labels(slot)
+
+    def unit(self, slot: int) -> str:
+        """Return the unit of what a detector reads of a live slot, "" when it is not known."""
+        name = self.index.value(slot, METRIC_NAME)
+        entry = self._metadata.get(name.removesuffix("_total").removesuffix("_sum"))
+        entry = entry or self._metadata.get(name)
+        is_rate = int(self.track[slot, intake.KIND]) == intake.COUNTER
+        return unit_of(name, entry.unit if entry else "", is_rate=is_rate)
 
     def block(self, slot: int) -> bytes:
         """Return the canonical label block of a slot, empty for a free one."""

@@ -36,13 +36,17 @@ def watches() -> RiverWatches:
     return made
 
 
+WORD = 5 << 48
+"""Quality flags of each row."""
+
+
 def judge(made: RiverWatches, values, start_ms=0, slot=0):
     """Feed one row at a time; return the events and the marks of rows inside an anomaly."""
     events, marks = [], []
     for n, value in enumerate(values):
         mark = np.zeros(1, np.uint8)
         row = (np.array([slot], np.int32), np.array([start_ms + 1000 * n]), np.array([value]))
-        for name, told in made.judge(*row, mark):
+        for name, told in made.judge(*row, np.array([WORD], np.uint64), mark):
             assert name == "svm"
             events += told
         marks.append(int(mark[0]))

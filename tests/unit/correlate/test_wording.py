@@ -76,5 +76,5 @@ def test_an_entity_is_told_by_its_labels_and_its_most_unusual_metrics():
         members=(('cpu{mode="user"}', 9.0), ('cpu{mode="idle"}', 8.0), ("load", 5.0)),
     )
     assert anomaly_headline(item) == "h1/node unusual as a whole: cpu, load"
-    line = '{instance="h1", job="node"} unusual as a whole: cpu, load, score 7.2'
-    assert anomaly_line(item) == line
+    line = '{instance="h1", job="node"} unusual as a whole: cpu, load; one in 18 million'
+    assert anomaly_line(item) == f"{line} (score 7.2)"

@@ -167,7 +167,8 @@ def test_the_description_shows_the_strongest_evidence_and_counts_the_rest() -> N
     alerts = (alert(labels_from({"alertname": "Slow"})), alert(labels, is_firing=False))
     lines = describe(incident(anomalies=anomalies, alerts=alerts, dropped=4)).splitlines()
     assert lines[0] == "Slow: too slow"
-    assert lines[1] == 'latency{pod="a"} was 5, expected 0.5 to 1.5 (score 8.0)'
+    told = "5.0, expected 0.5 to 1.5; one in 100 million (score 8.0); data fine"
+    assert lines[1] == f'latency{{pod="a"}}: {told}'
     assert len(lines) == 6
     assert lines[-1] == "and 9 more"
 
