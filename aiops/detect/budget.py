@@ -83,6 +83,7 @@ class AlarmBudget:
         self._false_per_day = (alarms.false_per_day, *(r.false_per_day for r in alarms.budgets))
         self._classes = [ClassBudget(detect.open_samples, detect.clear_score) for _ in self._names]
         self._n_rows: I64 = np.zeros(len(self._names), np.int64)
+        self._n_fresh: I64 = np.zeros(len(self._names), np.int64)
         self._span_start_ms = -1
         self._set_levels()
 
@@ -103,24 +104,41 @@ class AlarmBudget:
             found = (k for k, m in enumerate(self._matchers, 1) if match_all(m, labels))
             self.episodes.classes[slot] = next(found, 0)
 
-    def advance(self, slots: I32, now_ms: int, live_slots: Callable[[], I32]) -> None:
-        """Account for a batch that the episodes have seen; move levels when a span is over."""
+    def advance(self, slots: I32, ts_ms: I64, now_ms: int, live_slots: Callable[[], I32]) -> None:
+        """Account for a batch that the episodes have seen; move levels when a span is over.
+
+        Parameters
+        ----------
+        slots, ts_ms
+            The batch's rows.
+        now_ms
+            When it came.
+        live_slots
+            Asked once a span for all slots in use.
+        """
         start_ms = now_ms - now_ms % SPAN_MS
         if self._span_start_ms < 0:
             self._span_start_ms = start_ms
         self._n_rows += self._by_class(slots)
+        self._n_fresh += self._by_class(slots[ts_ms >= now_ms - SPAN_MS])
         span_ms = start_ms - self._span_start_ms
         if span_ms <= 0:
             return
         n_series = self._by_class(live_slots()).tolist()
         for k, of_class in enumerate(self._classes):
-            of_class.learn(self.episodes.tally[k], int(self._n_rows[k]), span_ms / DAY_MS)
+            of_class.learn(
+                self.episodes.tally[k],
+                n_rows=int(self._n_rows[k]),
+                n_fresh=int(self._n_fresh[k]),
+                span_days=span_ms / DAY_MS,
+            )
             if not self._is_fixed:
                 wanted = self._false_per_day[k] or default_false_per_day(n_series[k])
                 of_class.move(wanted, n_series[k], span_ms / DAY_MS)
         self._set_levels()
         self.episodes.tally[:] = 0
         self._n_rows[:] = 0
+        self._n_fresh[:] = 0
         self._span_start_ms = start_ms
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
@@ -131,6 +149,7 @@ class AlarmBudget:
             "budget.numbers": np.array([c.numbers() for c in self._classes]),
             "budget.tally": self.episodes.tally,
             "budget.rows": self._n_rows,
+            "budget.fresh": self._n_fresh,
             "budget.span_start_ms": np.array([self._span_start_ms], np.int64),
         }
 
@@ -158,6 +177,7 @@ class AlarmBudget:
                 self._classes[k].restore(np.asarray(counts[saved]), numbers[saved].tolist())
                 self.episodes.tally[k] = tally[saved]
                 self._n_rows[k] = state["budget.rows"][saved]
+                self._n_fresh[k] = state["budget.fresh"][saved]
         self._span_start_ms = int(state["budget.span_start_ms"][0])
         self._set_levels()
         self.admit(live, labels_of)

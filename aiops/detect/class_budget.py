@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from aiops.detect.episodes import LEVEL_DEFAULT
 from aiops.detect.kernels.episodes import GRID_SIZE
 from aiops.detect.tail_level import (
     Tail,
@@ -23,8 +24,8 @@ LEVEL_MAX = 14.0
 """A million series each second, one false anomaly in ten days, calibrated: 11.5. The rest is room
 for tails that are not."""
 
-LEVEL_START = 7.0
-"""Until the rate of rows is known: 10,000 series at 15 s and one false anomaly a day make 7.3."""
+LEVEL_START = LEVEL_DEFAULT
+"""Until the rate of rows is known; all series are in their warm-up then."""
 
 LEVEL_PER_DAY_MAX = 2.4
 """Chosen: 0.1 an hour, so that an hour of anything at all changes little."""
@@ -48,9 +49,10 @@ BURST_SHARE_MAX = 0.25
 HISTORY_FULL = 2000.0
 """Chosen: samples a series after which scores are taken at their word; 1.4 days at 60 s."""
 
-YOUNG_MARGIN = 0.5
+YOUNG_MARGIN = 0.25
 """Chosen: how much stricter for each factor of ten that is missing. n samples show tails down to
-1/n, and what lies beyond is extrapolation."""
+1/n, and what lies beyond is extrapolation; but scores of young series have a ceiling, and the
+level should not lie above it."""
 
 
 @dataclass(slots=True)
@@ -74,10 +76,13 @@ class ClassBudget:
     burst_share: float = 0.0
     level: float = LEVEL_START
 
-    def learn(self, tally: I64, n_rows: int, span_days: float) -> None:
-        """Take over what happened in a span: openings by level, and all rows."""
+    def learn(self, tally: I64, *, n_rows: int, n_fresh: int, span_days: float) -> None:
+        """Take over what happened in a span: openings by level, all rows, and those not late.
+
+        Late rows tell as much about openings, but a backlog nothing about the rows of a day.
+        """
         self.age_days += span_days
-        self._learn_rate(n_rows, span_days)
+        self._learn_rate(n_fresh or n_rows, span_days)
         self.n_rows_week = self.n_rows_week * math.exp(-span_days / MEMORY_DAYS[1]) + n_rows
         has_burst = is_burst(tally, self._rates(), n_rows)
         self.burst_share += (float(has_burst) - self.burst_share) * -math.expm1(-span_days)

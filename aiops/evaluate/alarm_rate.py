@@ -75,7 +75,7 @@ def _step(
     events = alarm.episodes.step(batch.slots, batch.ts_ms, batch.features, out, marks)
     opened = [event.slot for event in events if event.change is AnomalyChange.OPENED]
     result.opened += [(slot, batch.now_ms) for slot in opened]
-    alarm.advance(batch.slots, batch.now_ms, lambda: slots)
+    alarm.advance(batch.slots, batch.ts_ms, batch.now_ms, lambda: slots)
     if (batch.now_ms - START_MS) % DAY_MS == 0:
         result.levels.append(alarm.levels()[FLEET])
 

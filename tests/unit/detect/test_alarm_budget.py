@@ -41,7 +41,7 @@ def feed(budget, n_spans, *, seed=1, start=0):
         out.scores[:] = rng.exponential(0.8, 10 * N_SLOTS)
         ts_ms = np.tile(times(10, 60) + n * SPAN_MS, N_SLOTS)
         budget.episodes.step(slots, ts_ms, out.features, out, np.zeros(len(slots), np.uint8))
-        budget.advance(slots, int(ts_ms[-1]), all_slots)
+        budget.advance(slots, ts_ms, int(ts_ms[-1]), all_slots)
     return budget.levels()
 
 

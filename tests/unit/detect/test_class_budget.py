@@ -27,10 +27,16 @@ def run(budget, n_spans, *, mean=1.0, wanted=10.0, rng=None, extra=lambda _n: 0,
     rng = rng or np.random.default_rng(1)
     levels = []
     for n in range(n_spans):
-        budget.learn(openings(rng, mean) + extra(n), rows, SPAN_DAYS)
+        tally = openings(rng, mean) + extra(n)
+        budget.learn(tally, n_rows=rows, n_fresh=rows, span_days=SPAN_DAYS)
         budget.move(wanted, N_SERIES, SPAN_DAYS)
         levels.append(budget.level)
     return levels
+
+
+def learn_nothing(budget, n_rows=ROWS_A_SPAN, n_fresh=ROWS_A_SPAN):
+    none = np.zeros(GRID_SIZE, np.int64)
+    budget.learn(none, n_rows=n_rows, n_fresh=n_fresh, span_days=SPAN_DAYS)
 
 
 def settled(**settings):
@@ -50,7 +56,7 @@ def storm(n_openings, top, every):
 
 def test_a_new_fleet_begins_with_the_level_of_theory_made_stricter_for_its_youth():
     budget = ClassBudget(3, 3.0)
-    budget.learn(np.zeros(GRID_SIZE, np.int64), ROWS_A_SPAN, SPAN_DAYS)
+    learn_nothing(budget)
     budget.move(10.0, N_SERIES, SPAN_DAYS)
     in_theory = np.interp(-10.0, -theory_rates(3) * ROWS_A_SPAN * 144, GRID)
     assert in_theory < budget.level < in_theory + 1.5
@@ -59,9 +65,9 @@ def test_a_new_fleet_begins_with_the_level_of_theory_made_stricter_for_its_youth
 def test_youth_makes_no_difference_once_series_have_a_long_history():
     young, old = ClassBudget(3, 3.0), ClassBudget(3, 3.0)
     for budget, n_series in ((young, 100 * N_SERIES), (old, N_SERIES // 100)):
-        budget.learn(np.zeros(GRID_SIZE, np.int64), ROWS_A_SPAN, SPAN_DAYS)
+        learn_nothing(budget)
         budget.move(10.0, n_series, SPAN_DAYS)
-    assert young.level > old.level + 1.0
+    assert young.level > old.level + 0.5
 
 
 @pytest.mark.parametrize("wanted", [2.0, 10.0, 50.0])
@@ -87,6 +93,15 @@ def test_storms_of_openings_on_many_series_leave_the_level_alone():
 def test_storms_that_never_end_are_the_state_of_things():
     calm, stormy = settled(), settled(extra=storm(5, 6.0, 2))
     assert stormy.level > calm.level + 0.5
+
+
+@pytest.mark.parametrize("n_fresh", [ROWS_A_SPAN, 0])
+def test_a_backlog_is_not_taken_for_the_rows_of_a_day(n_fresh):
+    budget = ClassBudget(3, 3.0)
+    learn_nothing(budget, n_rows=ROWS_A_SPAN + 100_000, n_fresh=n_fresh)
+    # Where all rows are late, they are the only ones to go by.
+    wanted = (n_fresh or ROWS_A_SPAN + 100_000) * 144
+    assert budget.rows_per_day == pytest.approx(wanted)
 
 
 def test_the_level_moves_slowly_whatever_happens():
