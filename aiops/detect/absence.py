@@ -15,14 +15,13 @@ import orjson
 from aiops.config import DetectConfig
 from aiops.detect.absence_book import AbsenceBook, Sighting
 from aiops.detect.absence_groups import AbsenceGroups
-from aiops.detect.absence_slots import AbsenceSlots, Look
+from aiops.detect.absence_slots import REPLACED_SPAN_MS, AbsenceSlots, Look
 from aiops.detect.absence_verdict import (
     ENDED,
     LATE,
     NONE,
     PARTIAL,
     REASONS,
-    REPLACED_SPAN_MS,
     SILENT,
     Verdicts,
     judge_groups,
@@ -257,7 +256,11 @@ class Absence:
 
     def _sight_group(self, group: int, code: int, since_ms: I64, look: Look) -> Sighting:
         times, tally = look.times[group].tolist(), look.tally[group].tolist()
-        n_absent, n_series = tally[_ABSENT[code]], tally[layout.DUE] + tally[layout.TOGETHER]
+        n_absent, n_series = tally[_ABSENT[code]], tally[layout.DUE]
+        if code != PARTIAL:
+            n_series -= tally[layout.PAST]  # silent long before
+        if code == ENDED:
+            n_series += n_absent
         span_ms = look.now_ms - int(since_ms[group])
         if code == LATE:
             span_ms = 1000 * tally[layout.LATE_S] // max(tally[layout.LATE], 1)
@@ -294,21 +297,21 @@ class Absence:
     def _tell_series(
         self, verdicts: Verdicts, look: Look, names: SeriesNames
     ) -> Iterator[AnomalyEvent]:
-        """Tell single series whose group lives on, unless a newcomer took their place."""
+        """Tell single series whose group lives on."""
         own = look.own
-        replaced = self._is_replaced(own)
         groups = self._slots.groups_of[own]
         is_group = (verdicts.codes[groups] != NONE) | verdicts.is_covered[groups]
         if self._config.series_per_group_max:
-            for slot in own[~replaced & ~is_group].tolist():
+            for slot in own[~is_group].tolist():
                 if slot not in self._book:
                     yield from self._open_series(slot, look, names)
         overdue = set(own.tolist())
-        gone = set(own[replaced].tolist())
         for slot in [owner for owner in self._book.owners() if owner >= 0]:
-            if self._book.reason(slot) is AbsenceReason.LATE and slot not in overdue:
-                yield self._book.close(slot, int(self._slots.heard_ms[slot]), AbsenceEnd.CAUGHT_UP)
-            elif slot in gone:
+            heard_ms, group = int(self._slots.heard_ms[slot]), self._slots.groups_of[slot]
+            if self._book.reason(slot) is AbsenceReason.LATE:
+                if slot not in overdue:
+                    yield self._book.close(slot, heard_ms, AbsenceEnd.CAUGHT_UP)
+            elif self._groups.newborn_ms[group] >= heard_ms - REPLACED_SPAN_MS:
                 self._slots.phases[slot] &= ~np.uint8(layout.OPEN)
                 yield self._book.close(slot, look.now_ms, AbsenceEnd.REPLACED)
 
@@ -333,11 +336,6 @@ class Absence:
             if reason is AbsenceReason.SILENT:
                 self._slots.phases[slot] |= layout.OPEN
             yield event
-
-    def _is_replaced(self, own: I32) -> npt.NDArray[np.bool_]:
-        joined_ms = self._groups.newborn_ms[self._slots.groups_of[own]]
-        replaced: npt.NDArray[np.bool_] = joined_ms >= self._slots.heard_ms[own] - REPLACED_SPAN_MS
-        return replaced
 
     def _orphans(self) -> list[int]:
         """Return absences of groups that are made by other labels since a change of config."""

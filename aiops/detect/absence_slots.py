@@ -10,11 +10,19 @@ from aiops.config import AbsenceConfig
 from aiops.detect.absence_groups import AbsenceGroups
 from aiops.detect.arrays import grown, restored, writable
 from aiops.detect.kernels import absence as layout
-from aiops.detect.kernels.absence import k_absence_count, k_absence_hear, k_absence_judge
+from aiops.detect.kernels.absence import (
+    k_absence_count,
+    k_absence_fall,
+    k_absence_hear,
+    k_absence_judge,
+)
 from aiops.domain.samples import I32, I64, U8, U64
 
 TOGETHER_MS = 120_000
 """Chosen: two common scrape intervals; all instances of a job that is stopped end within it."""
+
+REPLACED_SPAN_MS = 900_000
+"""Chosen: a rollout brings the new one up to a quarter of an hour before the old one goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,7 @@ class AbsenceSlots:
         self._rules[layout.FACTOR] = config.factor
         self._rules[layout.MIN_GAPS] = config.min_gaps
         self._rules[layout.TOGETHER_MS] = TOGETHER_MS
+        self._rules[layout.REPLACED_MS] = REPLACED_SPAN_MS
         self.heard_ms: I64 = np.zeros(capacity, np.int64)
         self.gaps = np.zeros((capacity, layout.GAPS_SIZE), np.float32)
         self.n_gaps: U8 = np.zeros(capacity, np.uint8)
@@ -113,30 +122,52 @@ class AbsenceSlots:
         n_slots = len(track)
         times: I64 = np.empty((groups.n_rows, layout.TIMES_SIZE), np.int64)
         tally: I64 = np.empty((groups.n_rows, layout.TALLY_SIZE), np.int64)
-        columns = (self.heard_ms, self.gaps, self.n_gaps)
-        groups_of = self.groups_of[:n_slots]
-        k_absence_count(track, *columns, groups_of, groups.parents, self._rules, times, tally)
+        groups_of, fell = self.groups_of[:n_slots], np.empty(n_slots, np.int32)
+        k_absence_count(
+            track,
+            self.heard_ms,
+            self.gaps,
+            self.n_gaps,
+            groups_of,
+            groups.parents,
+            self._rules,
+            times,
+            tally,
+        )
         self._note_resumed(times, groups)
-        own: I32 = np.empty(n_slots, np.int32)
-        fell: I32 = np.empty(n_slots, np.int32)
-        sizes: I64 = np.zeros(2, np.int64)
-        k_absence_judge(
+        n_fell = k_absence_fall(
             now_ms,
             listen_ms,
             track,
-            *columns,
+            self.heard_ms,
+            self.gaps,
+            self.n_gaps,
             self.phases,
             groups_of,
             groups.parents,
             self._rules,
             times,
             groups.resumed_ms,
+            fell,
+        )
+        own = np.empty(n_slots, np.int32)
+        n_own = k_absence_judge(
+            now_ms,
+            listen_ms,
+            track,
+            self.heard_ms,
+            self.gaps,
+            self.n_gaps,
+            groups_of,
+            groups.parents,
+            self._rules,
+            times,
+            groups.resumed_ms,
+            groups.newborn_ms,
             tally,
             own,
-            fell,
-            sizes,
         )
-        return Look(now_ms, track, times, tally, own[: sizes[0]], fell[: sizes[1]])
+        return Look(now_ms, track, times, tally, own[:n_own], fell[:n_fell])
 
     def rhythm_ms(self, slot: int) -> tuple[float, float]:
         """Return the typical and the high gap of a series."""

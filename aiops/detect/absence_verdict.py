@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from aiops.config import AbsenceConfig
 from aiops.detect.absence_groups import FREE, AbsenceGroups
+from aiops.detect.absence_slots import REPLACED_SPAN_MS
 from aiops.detect.kernels import absence as layout
 from aiops.domain.absence import AbsenceReason
 from aiops.domain.samples import I32, I64, U8
@@ -32,14 +33,11 @@ SURVIVORS_RATIO_MAX = 0.25
 """Chosen: what a scraper writes about a target itself (`up` and a handful) lives on when the
 target dies, and is at most a quarter of any but the smallest."""
 
-REPLACED_SPAN_MS = 900_000
-"""Chosen: a rollout brings the new one up to a quarter of an hour before the old one goes."""
-
 ARRIVALS_MIN = 1.0
 """Chosen: one instance that joined lately makes instances that are ended on purpose ordinary."""
 
-RETURNS_MIN = 3.0
-"""Chosen: what ended and came back three times lately is a batch job."""
+RETURNS_MIN = 2.5
+"""Chosen: what ended and came back three times within two days is a batch job."""
 
 TAIL_RATIO = 0.022
 """Follows from the rates of `k_absence_hear`: the share of gaps beyond the high quantile."""
@@ -79,14 +77,13 @@ def judge_groups(
     parents = groups.parents[: groups.n_rows]
     is_used = parents != FREE
     heard_ms = times[:, layout.HEARD_MS]
-    replaced = _is_replaced(groups, parents, heard_ms)
-    silent = _silent(parents, times, tally, (now_ms, listen_ms, config.floor_s * 1000), groups)
-    silent &= ~replaced
+    due = tally[:, layout.DUE] - tally[:, layout.PAST]
+    silent = _silent(groups, times, tally, (now_ms, listen_ms, config.floor_s * 1000))
     gone = _ended(parents, tally, groups)
-    due = tally[:, layout.DUE]
-    late = (due > 0) & (2 * tally[:, layout.LATE] >= due)
     ended = gone & ~_is_ordinary(groups, parents, tally, times)
     is_ripe = now_ms - np.maximum(times[:, layout.ENDED_MS], listen_ms) >= config.ended_s * 1000
+    late = (due > 0) & (2 * tally[:, layout.LATE] >= due)
+    latish = (due > 0) & (2 * tally[:, layout.LATISH] >= due)
     own, falling = tally[:, layout.OWN], tally[:, layout.FALLING]
     was_partial = groups.reasons[: groups.n_rows] == PARTIAL
     crowd = (own > 0) & ((falling > config.series_per_group_max) | was_partial)
@@ -95,33 +92,29 @@ def judge_groups(
     for code, marks in ((PARTIAL, partial), (ENDED, ended & is_ripe), (LATE, late)):
         codes[marks & is_used] = code
     codes[silent & is_used] = SILENT
-    is_covered = groups.below((silent | late | gone) & is_used, itself=False)
+    # what is about to be told of a group as a whole is not told of its parts a moment before
+    is_covered = groups.below((silent | latish | gone) & is_used, itself=False)
     since_ms = np.where(codes == ENDED, times[:, layout.ENDED_MS], heard_ms)
     return Verdicts(codes, is_covered, since_ms)
 
 
-def _silent(
-    parents: I32,
-    times: I64,
-    tally: I64,
-    clock: tuple[int, int, int],
-    groups: AbsenceGroups,
-) -> Marks:
+def _silent(groups: AbsenceGroups, times: I64, tally: I64, clock: tuple[int, int, int]) -> Marks:
+    """Tell which groups fell silent, wholly, or most of two smaller ones and more."""
     now_ms, listen_ms, floor_ms = clock
-    heard_ms, due = times[:, layout.HEARD_MS], tally[:, layout.DUE]
+    parents, heard_ms = groups.parents[: groups.n_rows], times[:, layout.HEARD_MS]
     is_top = parents < 0
     above = np.where(is_top, 0, parents)
     clock_ms = np.where(is_top, now_ms, heard_ms[above])
     from_ms = np.where(is_top, listen_ms, groups.resumed_ms[above])
-    overdue = tally[:, layout.OVERDUE]
-    whole = (clock_ms - np.maximum(heard_ms, from_ms) > floor_ms) & (
-        overdue >= WHOLE_RATIO_MIN * due
-    )
-    most = overdue >= MOST_RATIO_MIN * due
-    silent = (due > 0) & whole
+    is_still = clock_ms - np.maximum(heard_ms, from_ms) > floor_ms
+    # members that fell silent long before the others say nothing of what happened now
+    due, overdue = tally[:, layout.DUE] - tally[:, layout.PAST], tally[:, layout.OVERDUE]
+    is_whole = is_still & (overdue >= WHOLE_RATIO_MIN * due)
+    silent = (due > 0) & is_whole & ~_is_replaced(groups, parents, heard_ms)
+    is_most = (due > 0) & (overdue >= MOST_RATIO_MIN * due)
     for _ in groups.names:  # from the smallest groups up
         n_silent = np.bincount(above[silent & ~is_top], minlength=len(parents))
-        silent |= (due > 0) & most & (n_silent >= 2)
+        silent |= is_most & (n_silent >= 2)
     return silent
 
 
@@ -130,7 +123,7 @@ def _ended(parents: I32, tally: I64, groups: AbsenceGroups) -> Marks:
 
     A group of groups with survivors takes two ended ones; else the one that ended is told.
     """
-    together, due = tally[:, layout.TOGETHER], tally[:, layout.DUE]
+    together, due = tally[:, layout.TOGETHER], tally[:, layout.DUE] - tally[:, layout.PAST]
     most = (together > 0) & (due <= SURVIVORS_RATIO_MAX * (due + together))
     above, is_below = np.where(parents < 0, 0, parents), parents >= 0
     is_smallest = np.bincount(above[is_below], minlength=len(parents)) == 0
@@ -158,7 +151,7 @@ def _is_ordinary(groups: AbsenceGroups, parents: I32, tally: I64, times: I64) ->
     Survivors mean that the target is still looked for, so it was not taken away on purpose.
     """
     above = np.where(parents < 0, 0, parents)
-    is_whole = tally[:, layout.DUE] == 0
+    is_whole = tally[:, layout.DUE] == tally[:, layout.PAST]
     is_usual = (groups.arrivals[above] >= ARRIVALS_MIN) & (parents > 0)
     replaced = _is_replaced(groups, parents, times[:, layout.ENDED_MS])
     is_habit = groups.returns[: len(parents)] >= RETURNS_MIN

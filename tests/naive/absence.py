@@ -44,6 +44,8 @@ class NaiveAbsenceGroup:
     ended_ms: int = 0
     pace_ms: int = NEVER_MS
     typical_ms: int = NEVER_MS
+    fell_ms: int = 0
+    newborn_ms: int = 0
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, name: str, n: int = 1) -> None:
@@ -58,6 +60,7 @@ class NaiveAbsenceRules:
     factor: float = 4.0
     min_gaps: int = 20
     together_s: float = 120.0
+    replaced_s: float = 900.0
     late_from_ms: int = 0
 
 
@@ -101,11 +104,11 @@ def naive_absence_hear(
         if is_new and one.is_absent and not one.has_returned:
             one.has_returned = True
             returned.append((slot, ts_ms))
-        if is_new and (one.phase != LIVE_PHASE or one.is_silent) and one.group >= 0:
-            if groups[one.group].is_watched:
-                for group in chain(groups, one.group):
-                    earliest = groups[group].first_ms or ts_ms
-                    groups[group].first_ms = min(earliest, ts_ms)
+        was_away = one.phase != LIVE_PHASE or one.is_silent
+        if is_new and was_away and one.group >= 0 and groups[one.group].is_watched:
+            for group in chain(groups, one.group):
+                earliest = groups[group].first_ms or ts_ms
+                groups[group].first_ms = min(earliest, ts_ms)
         if one.heard_ms == now_ms:
             continue
         before_ms, one.heard_ms = one.heard_ms, now_ms
@@ -125,7 +128,7 @@ def naive_absence_count(
     rules: NaiveAbsenceRules,
 ) -> None:
     for group in groups:
-        group.heard_ms = group.ended_ms = 0
+        group.heard_ms = group.ended_ms = group.fell_ms = 0
         group.pace_ms = group.typical_ms = NEVER_MS
         group.counts = {}
     for one in series.values():
@@ -144,51 +147,104 @@ def naive_absence_count(
                 group.pace_ms = min(group.pace_ms, int(1000 * one.high))
 
 
+def naive_absence_fall(
+    series: dict[int, NaiveAbsenceSeries],
+    groups: list[NaiveAbsenceGroup],
+    rules: NaiveAbsenceRules,
+    now_ms: int,
+    listen_ms: int,
+) -> list[int]:
+    """Returns the slots that are newly silent by our own clock."""
+    fell = []
+    for slot, one in sorted(series.items()):
+        if one.group < 0 or one.heard_ms == 0 or one.kind == IGNORED_KIND:
+            continue
+        patience_ms = patience_s(one, rules) * 1000
+        is_silent = now_ms - max(one.heard_ms, listen_ms) > patience_ms
+        if one.phase != LIVE_PHASE or not is_silent:
+            continue
+        if not one.is_silent:
+            one.is_silent = True
+            fell.append(slot)
+        if is_regular(one, rules):
+            for number in chain(groups, one.group):
+                if silence_above(groups, number, one, (now_ms, listen_ms)) > patience_ms:
+                    groups[number].fell_ms = max(groups[number].fell_ms, one.heard_ms)
+    return fell
+
+
 def naive_absence_judge(
     series: dict[int, NaiveAbsenceSeries],
     groups: list[NaiveAbsenceGroup],
     rules: NaiveAbsenceRules,
     now_ms: int,
     listen_ms: int,
-) -> tuple[list[int], list[int]]:
-    """Returns the slots overdue or late by their own group's clock, and those newly silent."""
-    own, fell = [], []
+) -> list[int]:
+    """Returns the slots overdue or late by their own group's clock."""
+    own = []
     for slot, one in sorted(series.items()):
-        if one.group < 0 or one.heard_ms == 0 or one.kind == IGNORED_KIND:
+        is_counted = one.group >= 0 and one.heard_ms > 0 and one.kind != IGNORED_KIND
+        if not is_counted or not is_regular(one, rules):
             continue
-        patience_ms = patience_s(one, rules) * 1000
-        is_live = one.phase == LIVE_PHASE
-        if is_live and not one.is_silent:
-            if now_ms - max(one.heard_ms, listen_ms) > patience_ms:
-                one.is_silent = True
-                fell.append(slot)
-        if not is_regular(one, rules):
-            continue
-        is_late = False
-        if is_live:
-            is_late = naive_is_late(one, rules, now_ms, patience_ms)
-            leaf = groups[one.group]
-            silence_ms = leaf.heard_ms - max(one.heard_ms, leaf.resumed_ms)
-            if silence_ms > patience_ms or is_late:
-                own.append(slot)
-                leaf.count("own")
-            if 2 * silence_ms > patience_ms or is_late:
-                leaf.count("falling")
+        if one.phase == LIVE_PHASE and judge_member(groups[one.group], one, rules, now_ms):
+            own.append(slot)
         for number in chain(groups, one.group):
-            group = groups[number]
-            if is_live:
-                clock_ms, from_ms = now_ms, listen_ms
-                if group.parent >= 0:
-                    above = groups[group.parent]
-                    clock_ms, from_ms = above.heard_ms, above.resumed_ms
-                if clock_ms - max(one.heard_ms, from_ms) > patience_ms:
-                    group.count("overdue")
-                if is_late:
-                    group.count("late")
-                    group.count("late_s", (one.heard_ms - one.last_ts_ms) // 1000)
-            elif one.heard_ms >= group.ended_ms - 1000 * rules.together_s:
-                group.count("together")
-    return own, fell
+            if one.phase == LIVE_PHASE:
+                judge_for(groups, number, one, rules, (now_ms, listen_ms))
+            elif one.heard_ms >= groups[number].ended_ms - 1000 * rules.together_s:
+                groups[number].count("together")
+    return own
+
+
+def judge_member(
+    leaf: NaiveAbsenceGroup,
+    one: NaiveAbsenceSeries,
+    rules: NaiveAbsenceRules,
+    now_ms: int,
+) -> bool:
+    """Count a series in its own group; tell whether it is absent or late by itself."""
+    patience_ms = patience_s(one, rules) * 1000
+    is_late = lateness_ms(one, rules, now_ms) > patience_ms
+    is_replaced = leaf.newborn_ms >= one.heard_ms - 1000 * rules.replaced_s
+    silence_ms = 0 if is_replaced else leaf.heard_ms - max(one.heard_ms, leaf.resumed_ms)
+    if 2 * silence_ms > patience_ms or is_late:
+        leaf.count("falling")
+    if silence_ms > patience_ms or is_late:
+        leaf.count("own")
+        return True
+    return False
+
+
+def judge_for(
+    groups: list[NaiveAbsenceGroup],
+    number: int,
+    one: NaiveAbsenceSeries,
+    rules: NaiveAbsenceRules,
+    clock: tuple[int, int],
+) -> None:
+    """Count a live series in one of the groups above it."""
+    patience_ms = patience_s(one, rules) * 1000
+    late_ms = lateness_ms(one, rules, clock[0])
+    if late_ms > patience_ms:
+        groups[number].count("late")
+        groups[number].count("late_s", (one.heard_ms - one.last_ts_ms) // 1000)
+    if late_ms > patience_ms / 2:
+        groups[number].count("latish")
+    if silence_above(groups, number, one, clock) > patience_ms:
+        span_ms = 1000 * (rules.together_s + one.high)
+        is_past = one.heard_ms < groups[number].fell_ms - span_ms
+        groups[number].count("past" if is_past else "overdue")
+
+
+def silence_above(
+    groups: list[NaiveAbsenceGroup], number: int, one: NaiveAbsenceSeries, clock: tuple[int, int]
+) -> int:
+    """How long a series is silent by the clock of the group above one."""
+    clock_ms, from_ms = clock
+    if groups[number].parent >= 0:
+        above = groups[groups[number].parent]
+        clock_ms, from_ms = above.heard_ms, above.resumed_ms
+    return clock_ms - max(one.heard_ms, from_ms)
 
 
 def chain(groups: list[NaiveAbsenceGroup], group: int) -> list[int]:
@@ -208,9 +264,7 @@ def patience_s(one: NaiveAbsenceSeries, rules: NaiveAbsenceRules) -> float:
     return max(floors * rules.floor_s, rules.factor * one.high)
 
 
-def naive_is_late(
-    one: NaiveAbsenceSeries, rules: NaiveAbsenceRules, now_ms: int, patience_ms: float
-) -> bool:
-    if now_ms < rules.late_from_ms or now_ms - one.heard_ms > patience_ms:
-        return False
-    return (one.heard_ms - one.last_ts_ms) - 1000 * one.lag > patience_ms
+def lateness_ms(one: NaiveAbsenceSeries, rules: NaiveAbsenceRules, now_ms: int) -> float:
+    if now_ms < rules.late_from_ms or now_ms - one.heard_ms > patience_s(one, rules) * 1000:
+        return 0
+    return (one.heard_ms - one.last_ts_ms) - 1000 * one.lag

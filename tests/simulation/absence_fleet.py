@@ -59,15 +59,23 @@ class World:
         """Rows on the way while the network is cut."""
         self.missing: set[int] = set()
         """Series that are not sent any more."""
+        self.level: dict[int, float] = {}
+        """Levels of single series; the others are at `value`, with noise where that is not 0."""
+        self.value = 10.0
+        self.clock_s = 0.0
+        """How wrong our own clock is."""
+        self.route: Callable[[list[Row]], object] = self.deliver
+        """Where sent rows go."""
         self.ticking = True
         self._next_s: dict[int, float] = {}
+        self._rested_s: dict[int, float] = {}
         self._fresh: list[tuple[int, bytes]] = []
         self.targets: list[Target] = []
         self._n_fingerprints = 0
 
     @property
     def now_ms(self) -> int:
-        return T0_MS + int(1000 * self.now_s)
+        return T0_MS + int(1000 * (self.now_s + self.clock_s))
 
     def add(self, target: Target) -> Target:
         """Let a target appear."""
@@ -87,12 +95,12 @@ class World:
         """Let a target go, all its series ended by markers or not."""
         self.targets.remove(target)
         if markers:
-            self._end(target, target.fingerprints)
+            self.end(target, target.fingerprints)
 
     def die(self, target: Target) -> None:
         """Let a scraped target die: its own series end by markers, `up` goes on as 0."""
         own = target.fingerprints[: target.n_series]
-        self._end(target, own)
+        self.end(target, own)
         self.missing |= set(own)
 
     def revive(self, target: Target) -> None:
@@ -101,6 +109,12 @@ class World:
         if target not in self.targets:
             self.targets.append(target)
         self._next_s[id(target)] = self.now_s + 1
+
+    def skip(self, target: Target, *, n_scrapes: int) -> None:
+        """Let the next scrapes of a target fail, unless some failed just now."""
+        if self.now_s > self._rested_s.get(id(target), 0.0):
+            self._next_s[id(target)] += n_scrapes * target.interval_s
+            self._rested_s[id(target)] = self._next_s[id(target)] + target.interval_s
 
     def cut(self) -> None:
         """Hold everything back on its way to us."""
@@ -111,7 +125,7 @@ class World:
         held, self.held = self.held or [], None
         for start in range(0, len(held), 500):
             self.run(1)
-            self._deliver(held[start : start + 500])
+            self.deliver(held[start : start + 500])
 
     def run(self, span_s: float, every: Callable[[float], None] | None = None) -> None:
         """Let time pass; `every` is called before each tick with the time in s."""
@@ -157,9 +171,10 @@ class World:
         """Return the absences that have not ended."""
         return [anomaly for anomaly in self.absences() if anomaly.end_ms == 0]
 
-    def _end(self, target: Target, fingerprints: list[int]) -> None:
+    def end(self, target: Target, fingerprints: list[int]) -> None:
+        """Send markers for series of a target."""
         at_ms = self._stamp(target) + 1  # after a scrape of this very moment
-        self._send([(f, at_ms, STALE) for f in fingerprints if f not in self.missing])
+        self.send([(f, at_ms, STALE) for f in fingerprints if f not in self.missing])
 
     def _scrape(self) -> None:
         rows: list[Row] = []
@@ -172,20 +187,23 @@ class World:
                 self._next_s[id(target)] = self.now_s + target.interval_s + jitter_s
             stamp_ms = self._stamp(target)
             sent = [f for f in target.fingerprints if f not in self.missing]
-            values = 10 + self.rng.normal(size=len(sent))
-            rows += zip(sent, [stamp_ms] * len(sent), values.tolist(), strict=True)
-        self._send(rows)
+            noise = self.rng.normal(size=len(sent)) * (self.value != 0)
+            levels = [self.level.get(f, self.value) for f in sent]
+            rows += zip(sent, [stamp_ms] * len(sent), (levels + noise).tolist(), strict=True)
+        self.send(rows)
 
     def _stamp(self, target: Target) -> int:
-        return self.now_ms + int(1000 * target.skew_s)
+        return T0_MS + int(1000 * (self.now_s + target.skew_s))
 
-    def _send(self, rows: Iterable[Row]) -> None:
+    def send(self, rows: Iterable[Row]) -> None:
+        """Put rows on their way."""
         if self.held is not None:
             self.held += rows
         else:
-            self._deliver(list(rows))
+            self.route(list(rows))
 
-    def _deliver(self, rows: list[Row]) -> None:
+    def deliver(self, rows: list[Row]) -> None:
+        """Let rows arrive now, in one request."""
         if not rows:
             return
         fingerprints, ts_ms, values = zip(*rows, strict=True)

@@ -1,8 +1,8 @@
 """Kernels of absence: what gaps a series keeps, and who is overdue by whose clock.
 
-`k_absence_hear` learns from rows as they arrive; `k_absence_count` and `k_absence_judge` walk all
-slots now and then. A group is a row of small arrays; `parents` leads from each to the next larger
-one, the root (every series) has parent -1.
+`k_absence_hear` learns from rows as they arrive; `k_absence_count`, `k_absence_fall` and
+`k_absence_judge` walk all slots now and then, in this order. A group is a row of small arrays;
+`parents` leads from each to the next larger one, the root (every series) has parent -1.
 """
 
 import numpy as np
@@ -26,19 +26,20 @@ OPEN = 1  # an absence of this very series is open
 SILENT = 2  # nothing came for so long that its other anomalies were closed
 RETURNED = 4  # it came back, and the end of its absence is being told
 
-# rules
-FLOOR_MS, FACTOR, MIN_GAPS, TOGETHER_MS, LATE_FROM_MS = range(5)  # late counts from that time on
-RULES_SIZE = 5
+# rules: a member falls silent together with others within TOGETHER_MS; REPLACED_MS before and any
+# time after that a newcomer takes its place
+FLOOR_MS, FACTOR, MIN_GAPS, TOGETHER_MS, REPLACED_MS, LATE_FROM_MS = range(6)
+RULES_SIZE = 6
 
 # times of a group: newest arrival, newest marker, smallest high gap of those due, smallest typical
-# gap of these and of those that ended
-HEARD_MS, ENDED_MS, PACE_MS, TYPICAL_MS = range(4)
-TIMES_SIZE = 4
-# tally of a group: series due, of these overdue by the clock of the next larger group, and late,
-# with their lateness summed up in s; ended together; overdue by the group's own clock (direct
-# members only), and half-way to that
-DUE, OVERDUE, LATE, LATE_S, TOGETHER, OWN, FALLING = range(7)
-TALLY_SIZE = 7
+# gap of these and of those that ended, newest arrival of those overdue
+HEARD_MS, ENDED_MS, PACE_MS, TYPICAL_MS, FELL_MS = range(5)
+TIMES_SIZE = 5
+# tally of a group: series due, of these overdue by the clock of the next larger group (fallen
+# together, or longer ago), late (with lateness summed up in s), half-way to that; ended together;
+# overdue by the group's own clock (direct members only), and half-way to that
+DUE, OVERDUE, PAST, LATE, LATE_S, LATISH, TOGETHER, OWN, FALLING = range(9)
+TALLY_SIZE = 9
 
 TYPICAL_RATE = 0.02  # chosen: the median then remembers about 50 gaps
 HIGH_RISE = 0.25  # chosen: one odd gap moves the high quantile by no more than a quarter
@@ -83,10 +84,27 @@ def _patience_ms(gap: F32, n: int, rules: F64) -> float:
 
 
 @helper
-def _is_late(gap: F32, heard_ms: int, last_ts_ms: int, now_ms: int, patience_ms: float) -> bool:
-    """Tell whether rows still come, but older ones than this series is used to."""
-    excess_ms = float(heard_ms - last_ts_ms) - 1000.0 * float(gap[LAG])
-    return now_ms - heard_ms <= patience_ms < excess_ms
+def _lateness_ms(
+    gap: F32, heard_ms: int, last_ts_ms: int, now_ms: int, patience_ms: float
+) -> float:
+    """Return how much older rows are than this series is used to, 0 when none come any more."""
+    if now_ms - heard_ms > patience_ms:
+        return 0.0
+    return float(heard_ms - last_ts_ms) - 1000.0 * float(gap[LAG])
+
+
+@helper
+def _silence_ms(
+    heard_ms: int, group: int, parents: I32, times: I64, resumed_ms: I64, clock: tuple[int, int]
+) -> int:
+    """Return how long a member of a group is silent by the clock of the next larger one.
+
+    For the root that clock is ours: now, and since when we listen.
+    """
+    parent = parents[group]
+    if parent < 0:
+        return clock[0] - max(heard_ms, clock[1])
+    return int(times[parent, HEARD_MS] - max(heard_ms, resumed_ms[parent]))
 
 
 @kernel(
@@ -168,7 +186,7 @@ def k_absence_count(
     """
     tally[:] = 0
     times[:] = 0
-    times[:, PACE_MS:] = NEVER_MS
+    times[:, PACE_MS : TYPICAL_MS + 1] = NEVER_MS
     for slot in range(len(groups)):
         group = groups[slot]
         if group < 0 or heard_ms[slot] == 0:
@@ -191,10 +209,10 @@ def k_absence_count(
 
 
 @kernel(
-    "void(i8,i8,i8[:,::1],i8[::1],f4[:,::1],u1[::1],u1[::1],i4[::1],i4[::1],f8[::1],"
-    "i8[:,::1],i8[::1],i8[:,::1],i4[::1],i4[::1],i8[::1])"
+    "i8(i8,i8,i8[:,::1],i8[::1],f4[:,::1],u1[::1],u1[::1],i4[::1],i4[::1],f8[::1],"
+    "i8[:,::1],i8[::1],i4[::1])"
 )
-def k_absence_judge(
+def k_absence_fall(
     now_ms: int,
     listen_ms: int,
     track: I64,
@@ -207,57 +225,94 @@ def k_absence_judge(
     rules: F64,
     times: I64,
     resumed_ms: I64,
-    tally: I64,
-    own: I32,
     fell: I32,
-    sizes: I64,
-) -> None:
-    """Say who is overdue, by counts for groups and by name for single series.
+) -> int:
+    """Fill in when the overdue of each group were last heard; return how many are newly silent.
 
-    Time passes for a member only while the group it belongs to is heard, and again from when that
-    group resumed (`resumed_ms`); for the root, while we listen (since `listen_ms`). So when a group
-    falls silent its members do not. `own` gets the series that are overdue or late by the clock of
-    their own group, `fell` those newly silent by ours; `sizes` gets the lengths of both.
+    `fell` gets the slots that are newly silent by our own clock, irregular ones among them.
     """
-    sizes[:] = 0
+    n_fell = 0
+    clock = (now_ms, listen_ms)
     for slot in range(len(groups)):
         group = groups[slot]
         is_live = track[slot, TRACK_PHASE] == LIVE and track[slot, KIND] != IGNORED
-        if group < 0 or heard_ms[slot] == 0 or track[slot, KIND] == IGNORED:
+        if group < 0 or heard_ms[slot] == 0 or not is_live:
             continue
         patience_ms = _patience_ms(gaps[slot], n_gaps[slot], rules)
-        since_ms = heard_ms[slot]
-        if (
-            is_live
-            and not phases[slot] & SILENT
-            and now_ms - max(since_ms, listen_ms) > patience_ms
-        ):
-            phases[slot] |= SILENT
-            fell[sizes[1]] = slot
-            sizes[1] += 1
-        if not _is_regular(gaps[slot], n_gaps[slot], rules):
+        if now_ms - max(heard_ms[slot], listen_ms) <= patience_ms:
             continue
-        is_late = False
-        if is_live:
-            last_ms = track[slot, LAST_TS]
-            is_late = now_ms >= rules[LATE_FROM_MS] and _is_late(
-                gaps[slot], since_ms, last_ms, now_ms, patience_ms
-            )
+        if not phases[slot] & SILENT:
+            phases[slot] |= SILENT
+            fell[n_fell] = slot
+            n_fell += 1
+        while group >= 0 and _is_regular(gaps[slot], n_gaps[slot], rules):
+            silence_ms = _silence_ms(heard_ms[slot], group, parents, times, resumed_ms, clock)
+            if silence_ms > patience_ms:
+                times[group, FELL_MS] = max(times[group, FELL_MS], heard_ms[slot])
+            group = parents[group]
+    return n_fell
+
+
+@kernel(
+    "i8(i8,i8,i8[:,::1],i8[::1],f4[:,::1],u1[::1],i4[::1],i4[::1],f8[::1],"
+    "i8[:,::1],i8[::1],i8[::1],i8[:,::1],i4[::1])"
+)
+def k_absence_judge(
+    now_ms: int,
+    listen_ms: int,
+    track: I64,
+    heard_ms: I64,
+    gaps: F32,
+    n_gaps: U8,
+    groups: I32,
+    parents: I32,
+    rules: F64,
+    times: I64,
+    resumed_ms: I64,
+    newborn_ms: I64,
+    tally: I64,
+    own: I32,
+) -> int:
+    """Count who is overdue in each group; return how many series are so by themselves.
+
+    Time passes for a member only while the group it belongs to is heard, and again from when that
+    group resumed (`resumed_ms`); for the root, while we listen (since `listen_ms`). So when a group
+    falls silent its members do not. `own` gets the series that are overdue by the clock of their
+    own group, with no newcomer in their place (`newborn_ms`), or late.
+    """
+    n_own = 0
+    clock = (now_ms, listen_ms)
+    for slot in range(len(groups)):
+        is_regular = _is_regular(gaps[slot], n_gaps[slot], rules)
+        group = groups[slot]
+        if group < 0 or heard_ms[slot] == 0 or track[slot, KIND] == IGNORED or not is_regular:
+            continue
+        since_ms, last_ms = heard_ms[slot], track[slot, LAST_TS]
+        if track[slot, TRACK_PHASE] != LIVE:
+            while group >= 0:
+                tally[group, TOGETHER] += since_ms >= times[group, ENDED_MS] - rules[TOGETHER_MS]
+                group = parents[group]
+            continue
+        patience_ms = _patience_ms(gaps[slot], n_gaps[slot], rules)
+        late_ms = 0.0
+        if now_ms >= rules[LATE_FROM_MS]:
+            late_ms = _lateness_ms(gaps[slot], since_ms, last_ms, now_ms, patience_ms)
+        is_late = late_ms > patience_ms
+        silence_ms = 0
+        if newborn_ms[group] < since_ms - rules[REPLACED_MS]:
             silence_ms = times[group, HEARD_MS] - max(since_ms, resumed_ms[group])
-            if silence_ms > patience_ms or is_late:
-                own[sizes[0]] = slot
-                sizes[0] += 1
-                tally[group, OWN] += 1
-            if 2 * silence_ms > patience_ms or is_late:
-                tally[group, FALLING] += 1
+        if silence_ms > patience_ms or is_late:
+            own[n_own] = slot
+            n_own += 1
+            tally[group, OWN] += 1
+        tally[group, FALLING] += 2 * silence_ms > patience_ms or is_late
+        together_ms = rules[TOGETHER_MS] + 1000.0 * float(gaps[slot, HIGH])
         while group >= 0:
-            parent = parents[group]
-            if is_live:
-                clock_ms = times[parent, HEARD_MS] if parent >= 0 else now_ms
-                from_ms = max(since_ms, resumed_ms[parent] if parent >= 0 else listen_ms)
-                tally[group, OVERDUE] += clock_ms - from_ms > patience_ms
-                tally[group, LATE] += is_late
-                tally[group, LATE_S] += is_late * (since_ms - track[slot, LAST_TS]) // 1000
-            elif since_ms >= times[group, ENDED_MS] - rules[TOGETHER_MS]:
-                tally[group, TOGETHER] += 1
-            group = parent
+            tally[group, LATE] += is_late
+            tally[group, LATE_S] += is_late * (since_ms - last_ms) // 1000
+            tally[group, LATISH] += 2.0 * late_ms > patience_ms
+            if _silence_ms(since_ms, group, parents, times, resumed_ms, clock) > patience_ms:
+                is_past = since_ms < times[group, FELL_MS] - together_ms
+                tally[group, PAST if is_past else OVERDUE] += 1
+            group = parents[group]
+    return n_own
