@@ -183,7 +183,7 @@ class Absence:
         With groups made by other labels the groups begin anew, and what was open of the former
         ones is closed by the next sweep.
         """
-        if "absence.clock" not in arrays:
+        if not any(name.startswith("absence.") for name in arrays):
             self.admit(live, labels_of, 0)
             return
         self._slots.restore(arrays, len(arrays["absence.groups_of"]))
