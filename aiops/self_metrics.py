@@ -8,15 +8,23 @@ from prometheus_client.registry import Collector
 
 from aiops.detect.absence import Absence
 from aiops.detect.budget import AlarmBudget
+from aiops.detect.veto import Vetoes
 from aiops.group_watch import GroupWatch
 from aiops.pipeline import Core
-from aiops.series.kernels import intake
+from aiops.series.kernels import intake, quality
+from aiops.series.quality import QualityState
 
 _FATES = {
     "unknown_series": intake.N_UNKNOWN,
     "duplicate": intake.N_DUPLICATE,
     "out_of_order": intake.N_OUT_OF_ORDER,
     "conflict": intake.N_CONFLICT,
+}
+
+_ODDITIES = {
+    "gap": quality.N_GAP,
+    "late": quality.N_LATE,
+    "backfill": quality.N_BACKFILL,
 }
 
 
@@ -43,6 +51,7 @@ class CoreCollector(Collector):
         resets = CounterMetricFamily("aiops_series_counter_resets", "Counters that fell")
         resets.add_metric([], int(counts[intake.N_RESET]))
         yield resets
+        yield from _quality_metrics(data.quality, data.notes.vetoes)
         yield _gauge("aiops_detect_anomalies_open", "Open anomalies", data.episodes.open_now)
         shed = CounterMetricFamily(
             "aiops_detect_anomalies_shed", "Anomalies not opened for a bound"
@@ -60,6 +69,31 @@ class CoreCollector(Collector):
 def register_core_metrics(core: Core, registry: CollectorRegistry) -> None:
     """Show the core's numbers in a registry."""
     registry.register(CoreCollector(core))
+
+
+def _quality_metrics(state: QualityState, vetoes: Vetoes) -> Iterator[Metric]:
+    odd = CounterMetricFamily(
+        "aiops_series_samples_odd",
+        "Samples kept although they came after a gap, late, or as part of a backlog",
+        labels=["reason"],
+    )
+    for reason, index in _ODDITIES.items():
+        odd.add_metric([reason], int(state.counts[index]))
+    yield odd
+    vetoed = CounterMetricFamily(
+        "aiops_detect_vetoed",
+        "Anomalies held back because the data explains them",
+        labels=["reason"],
+    )
+    for reason, n_vetoed in vetoes.totals.items():
+        vetoed.add_metric([reason.value], n_vetoed)
+    yield vetoed
+    released = CounterMetricFamily(
+        "aiops_detect_vetoes_released", "Vetoed anomalies that lasted and were told after all"
+    )
+    released.add_metric([], vetoes.released_total)
+    yield released
+    yield _gauge("aiops_detect_vetoed_open", "Open anomalies held back now", vetoes.held_now)
 
 
 def _budget_metrics(budget: AlarmBudget) -> Iterator[Metric]:

@@ -49,7 +49,9 @@ RULES = (
 a gap before a gauge, repeats and rows out of order leave the value at the peak as true as ever, and
 a source of which a part is missing may be the fault itself."""
 
-_EXPLAINING = np.uint64(sum(flag_bit(rule.flag) for rule in RULES) << 48)
+_FLAGS_OF_COUNTERS = sum(flag_bit(rule.flag) for rule in RULES)
+_FLAGS_OF_ALL = sum(flag_bit(rule.flag) for rule in RULES if not rule.counters_only)
+_OWN_FLAGS_SHIFT = np.uint64(48)  # `detect.parts`: byte 6
 
 Key = tuple[str, int]
 """Detector and slot: one anomaly of both is open at a time."""
@@ -57,9 +59,13 @@ Key = tuple[str, int]
 
 @dataclass(slots=True)
 class _Open:
-    """An open anomaly with flags: what it was opened with, and whether it is held back."""
+    """An open anomaly with flags: what it was opened with, and whether it is held back.
+
+    A row with any of the flags `unsound` tells nothing of whether it lasts.
+    """
 
     quality: tuple[str, ...]
+    unsound: int
     held: Anomaly | None = None
     n_beyond: int = 0
 
@@ -117,7 +123,9 @@ class Vetoes:
             self.totals[reason] += 1
             anomaly = replace(anomaly, is_vetoed=True, veto_reason=reason.value)
         if anomaly.quality:
-            self._open[key] = _Open(anomaly.quality, anomaly if anomaly.is_vetoed else None)
+            unsound = _FLAGS_OF_COUNTERS if is_counter else _FLAGS_OF_ALL
+            held = anomaly if anomaly.is_vetoed else None
+            self._open[key] = _Open(anomaly.quality, unsound, held)
         return anomaly
 
     def release(self, slots: I32, ts_ms: I64, features: F64, words: U64) -> list[AnomalyEvent]:
@@ -126,12 +134,13 @@ class Vetoes:
         if not held:
             return []
         held_slots = np.array(sorted({slot for _, slot in held}), np.int32)
-        is_sound = (words & _EXPLAINING) == 0
+        flags = words >> _OWN_FLAGS_SHIFT & np.uint64(0xFF)
+        is_sound = (flags & np.uint64(_FLAGS_OF_ALL)) == 0
         picked = np.flatnonzero(np.isin(slots, held_slots) & is_sound & ~np.isnan(features))
-        columns = (column[picked].tolist() for column in (slots, ts_ms, features))
-        rows: dict[int, list[tuple[int, float]]] = {}
-        for slot, at_ms, value in zip(*columns, strict=True):
-            rows.setdefault(slot, []).append((at_ms, value))
+        columns = (column[picked].tolist() for column in (slots, ts_ms, features, flags))
+        rows: dict[int, list[tuple[int, float, int]]] = {}
+        for slot, at_ms, value, own in zip(*columns, strict=True):
+            rows.setdefault(slot, []).append((at_ms, value, own))
         return [
             self._released(known)
             for (_, slot), known in held.items()
@@ -145,6 +154,7 @@ class Vetoes:
                 detector,
                 slot,
                 known.quality,
+                known.unsound,
                 known.n_beyond,
                 None if known.held is None else anomaly_to_json(known.held),
             ]
@@ -155,11 +165,11 @@ class Vetoes:
     def restore(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Take over a snapshot; of a release that knew no vetoes, none is held."""
         saved = arrays.get("quality.open")
-        for detector, slot, quality, n_beyond, held in (
+        for detector, slot, quality, unsound, n_beyond, held in (
             [] if saved is None else orjson.loads(saved.tobytes())
         ):
             anomaly = None if held is None else anomaly_from_json(held)
-            self._open[detector, slot] = _Open(tuple(quality), anomaly, n_beyond)
+            self._open[detector, slot] = _Open(tuple(quality), unsound, anomaly, n_beyond)
 
     def _released(self, known: _Open) -> AnomalyEvent:
         assert known.held is not None
@@ -169,12 +179,13 @@ class Vetoes:
         return AnomalyEvent(AnomalyChange.OPENED, anomaly)
 
 
-def _lasts(known: _Open, rows: list[tuple[int, float]]) -> bool:
+def _lasts(known: _Open, rows: list[tuple[int, float, int]]) -> bool:
     """Count the rows after the peak that lie outside its band; tell whether they are enough."""
     held = known.held
     assert held is not None
     known.n_beyond += sum(
-        at_ms > held.peak_ms and not held.lower <= value <= held.upper for at_ms, value in rows
+        at_ms > held.peak_ms and not flags & known.unsound and not held.lower <= value <= held.upper
+        for at_ms, value, flags in rows
     )
     return known.n_beyond >= RELEASE_ROWS
 

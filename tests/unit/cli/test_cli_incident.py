@@ -163,6 +163,7 @@ def test_show_tells_everything_about_one_incident(capsys):
         "2.5",
         "0.125 … 0.5",
         "gap",
+        "one in 1.8 billion (score 9.2)",
         "Slow",
         "firing",
         "resolved",

@@ -116,6 +116,13 @@ def test_late_live_rows_release_too_so_that_a_lagging_pipeline_hides_nothing():
     assert len(rows(vetoes, [OUTSIDE] * 2, flags=LATE)) == 1
 
 
+def test_a_gap_before_a_row_of_a_gauge_does_not_make_it_unsound():
+    vetoes = Vetoes()
+    event = AnomalyEvent(AnomalyChange.OPENED, anomaly())
+    assert vetoes.judge(event, 3, BACKFILL, is_counter=False).is_vetoed
+    assert len(rows(vetoes, [OUTSIDE] * 2, flags=GAP)) == 1
+
+
 def test_a_closed_anomaly_keeps_the_flags_it_opened_with():
     vetoes = Vetoes()
     opened(vetoes, 0, quality=("gap", "partial"))
