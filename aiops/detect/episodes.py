@@ -78,7 +78,7 @@ class Episodes:
     first of the rows that closed it. Absent samples count neither way. The clear score is never
     above the level - 1. While `anomalies_open_max` episodes are open,
     newcomers are not opened and counted in `shed_total`; they may open later if they last.
-    About 3 ns a quiet row, 20 ns in a run.
+    About 6 ns a row on a fleet of ordinary series, quiet ones 3.
     """
 
     def __init__(
