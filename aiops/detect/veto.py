@@ -17,6 +17,7 @@ from aiops.domain.anomaly import Anomaly, AnomalyChange, AnomalyEvent
 from aiops.domain.incident_json import anomaly_from_json, anomaly_to_json
 from aiops.domain.quality import QualityFlag, VetoReason, flag_bit
 from aiops.domain.samples import F64, I32, I64, U64
+from aiops.errors import SnapshotError
 
 RELEASE_ROWS = 2
 """Chosen: one row outside the band may be an echo or chance, a second one is the series itself."""
@@ -163,8 +164,16 @@ class Vetoes:
         return {"quality.open": np.frombuffer(orjson.dumps(rows), np.uint8)}
 
     def restore(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Take over a snapshot; of a release that knew no vetoes, none is held."""
+        """Take over a snapshot; of a release that knew no vetoes, none is held.
+
+        Raises
+        ------
+        SnapshotError
+            When it has the data quality of rows and lacks that of anomalies.
+        """
         saved = arrays.get("quality.open")
+        if saved is None and "quality.last_ms" in arrays:
+            raise SnapshotError("saved data quality lacks 'quality.open'")
         for detector, slot, quality, unsound, n_beyond, held in (
             [] if saved is None else orjson.loads(saved.tobytes())
         ):

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.domain.samples import I32, I64, U8, U64
+from aiops.errors import SnapshotError
 from aiops.series.kernels import quality as layout
 from aiops.series.kernels.quality import k_quality_note
 
@@ -121,12 +122,22 @@ class QualityState:
         }
 
     def restore(self, arrays: Mapping[str, npt.NDArray[np.generic]], n_slots: int) -> None:
-        """Take over a snapshot; of a release that noted nothing, it begins anew."""
+        """Take over a snapshot; of a release that noted nothing, it begins anew.
+
+        Raises
+        ------
+        SnapshotError
+            When a part is missing.
+        """
         self.grow(n_slots)
-        if "quality.last_ms" in arrays:
-            self._last_ms[:n_slots] = arrays["quality.last_ms"][:n_slots]
-            self._windows[:n_slots] = arrays["quality.windows"][:n_slots]
-            self._rhythms[:n_slots] = arrays["quality.rhythms"][:n_slots]
+        missing = [name for name in self.state(0) if name not in arrays]
+        if len(missing) == len(self.state(0)):
+            return
+        if missing:
+            raise SnapshotError(f"saved data quality lacks {missing[0]!r}")
+        self._last_ms[:n_slots] = arrays["quality.last_ms"][:n_slots]
+        self._windows[:n_slots] = arrays["quality.windows"][:n_slots]
+        self._rhythms[:n_slots] = arrays["quality.rhythms"][:n_slots]
 
 
 def _begun_with(old: npt.NDArray[Scalar], capacity: int) -> npt.NDArray[Scalar]:

@@ -12,6 +12,7 @@ from aiops.domain.labels import labels_from
 from aiops.domain.quality import VetoReason
 from aiops.domain.records import Evict, MetadataBatch
 from aiops.domain.samples import SampleBatch
+from aiops.errors import SnapshotError
 from aiops.wire.labels import encode_labels
 
 T0_MS = 1_700_000_000_000
@@ -209,6 +210,15 @@ def test_a_snapshot_of_a_release_that_knew_no_quality_is_taken_over():
     saved = {k: array.copy() for k, array in data.state().items() if not k.startswith("quality.")}
     fresh.restore(saved, MetadataBatch(()))
     assert not fresh.state()["quality.last_ms"].any()
+
+
+@pytest.mark.parametrize("part", ["last_ms", "windows", "rhythms", "open"])
+def test_a_snapshot_that_lacks_a_part_of_the_quality_is_refused(part):
+    data, fresh = plane(), plane()
+    steady_counter(data)
+    saved = {k: array.copy() for k, array in data.state().items() if k != f"quality.{part}"}
+    with pytest.raises(SnapshotError, match="quality"):
+        fresh.restore(saved, MetadataBatch(()))
 
 
 def test_a_newcomer_in_a_used_slot_has_no_past():
