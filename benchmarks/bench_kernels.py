@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from aiops.detect.kernels.seasonal import k_tail_learn, k_tail_score
+from aiops.evaluate.kernels.baselines import k_ewma_score, k_holt_winters_score, k_spot_score
 from aiops.series.kernels.intake import k_intake_features, k_intake_prepare
 from aiops.series.kernels.quality import k_quality_note
 from aiops.series.kernels.u64_map import k_u64_map_drop, k_u64_map_get, k_u64_map_put
@@ -21,7 +22,9 @@ from aiops.store.kernels.head import k_head_append, k_head_take, k_head_unpack
 from aiops.wire.kernels.hashing import k_block_hash
 from aiops.wire.kernels.label_check import k_label_blocks_check
 from aiops.wire.kernels.remote_write import k_remote_write_walk
+from benchmarks import kernel_cases_absence as absence
 from benchmarks import kernel_cases_detect as detect
+from benchmarks import kernel_cases_evaluate as evaluate
 from benchmarks import kernel_cases_group as group
 from benchmarks import kernel_cases_series as series
 from benchmarks import kernel_cases_store as store
@@ -46,8 +49,13 @@ SLOT_CASES: tuple[tuple[str, Setup], ...] = (
     ("k_episodes_step", detect.episodes_step),
     ("k_seasonal_score + k_episodes_step", detect.score_and_step),
     ("k_tail_score + k_tail_learn", partial(detect.tail_calls, k_tail_score, k_tail_learn)),
+    ("k_absence_hear", absence.absence_hear),
+    ("k_absence_count + k_absence_fall + k_absence_judge", absence.absence_look),
     ("k_group_judge", group.group_judge),
     ("k_peers_judge", group.peers_judge),
+    ("k_ewma_score", partial(evaluate.ewma_score, k_ewma_score)),
+    ("k_holt_winters_score", partial(evaluate.holt_winters_score, k_holt_winters_score)),
+    ("k_spot_score", partial(evaluate.spot_score, k_spot_score)),
     ("k_head_append", partial(store.head_append, k_head_append)),
     ("k_head_take", partial(store.head_take, k_head_take)),
     ("k_head_unpack", partial(store.head_unpack, k_head_unpack)),

@@ -1,24 +1,16 @@
 """How well does the seasonal bank detect, and how often does it cry wolf? One JSON line.
 
-`python -m benchmarks.quality_detection [--data DIR]`. DIR (default: the variable AIOPS_DATA, else
-`../shared/data`) holds `detection/` with the development halves of public sets and their loaders
-and scorers: NAB, and KPI of the AIOps Challenge 2018. The bank runs causally, each series once
-from its first sample, with its defaults; one threshold serves a whole set. Without the data only
-the null fleet is measured, which is simulated here.
-
-NAB is scored on the onset: the score less 0.8 of its largest predecessor, which fades within half
-a day, because NAB counts a lasting disturbance as one page. The threshold is NAB's own
-optimum over the corpus. KPI counts each labelled segment once, hit within 7 rows of its start;
-the threshold is chosen on first halves and applied to second halves. Point-adjusted F1 is not
-reported: random scores do well at it (arXiv 2109.05257).
+`python -m benchmarks.quality_detection [--data DIR] [--baselines]`. DIR (default: the variable
+AIOPS_DATA, else `../shared/data`) holds `detection/` with labelled sets, as `aiops evaluate` reads
+them; how each is judged stands in `aiops.evaluate.quality`. Severity and alert have a record
+each, and so has every rival with `--baselines`. Without the data only the null fleet is measured,
+which is simulated here.
 """
 
 import argparse
-import importlib
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +24,9 @@ from aiops.detect.banks.seasonal import SeasonalBank
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.episodes import Episodes
 from aiops.domain.anomaly import AnomalyChange
+from aiops.evaluate.contenders import our_detector, rivals
+from aiops.evaluate.datasets import DatasetError, load_set, set_names
+from aiops.evaluate.quality import measure
 from benchmarks.harness import describe_machine
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -39,8 +34,6 @@ Generator = Callable[[np.random.Generator, int], F64]
 
 SEED = 1
 START_MS = 1_700_000_000_000
-ONSET_SHARE = 0.8  # of the prototype's onset damping, not tuned
-ONSET_SPAN_S = 43_200.0
 NULL_STEPS_S = (1, 15, 60)
 NULL_ROWS = 20_000
 NULL_SERIES = 10  # of each kind and step
@@ -96,17 +89,6 @@ def count_opened(out: ScoreColumns, ts_ms: F64) -> int:
     return sum(event.change is AnomalyChange.OPENED for event in events)
 
 
-def onset(scores: F64, step_s: float) -> F64:
-    """Return by how much each score exceeds what is left of the largest one before it."""
-    fade = np.exp(-step_s / max(ONSET_SPAN_S, 20 * step_s))
-    left = 0.0
-    onsets = np.empty(len(scores))
-    for i, value in enumerate(scores.tolist()):
-        onsets[i] = max(value - ONSET_SHARE * left, 0.0)
-        left = max(left * fade, value)
-    return onsets
-
-
 def null_fleet() -> dict[str, object]:
     """Return false anomalies a series and day, and false-alarm ratios, of series without faults."""
     kinds: dict[str, float] = {}
@@ -135,41 +117,11 @@ def null_fleet() -> dict[str, object]:
     }
 
 
-def public_sets(folder: Path) -> dict[str, object]:
-    """Return the scores on the development halves, and the cost a sample."""
-    sys.path.insert(0, str(folder))  # by their own names: Numba's cache of the scorers needs them
-    load, metrics, nab = map(importlib.import_module, ("load", "metrics", "score_nab"))
-    cpu_s, n_rows = 0.0, 0
-    scored: dict[str, tuple[list[Any], list[F64]]] = {}
-    for name in ("kpi_prelim_dev", "nab_dev"):
-        series = load.univariate(name)
-        columns = []
-        for each in series:
-            before_s = time.process_time()
-            columns.append(score(each.x, each.ts * 1000).scores)
-            cpu_s += time.process_time() - before_s
-            n_rows += len(each.x)
-        scored[name] = series, columns
-    series, columns = scored["kpi_prelim_dev"]
-    labels = [each.y for each in series]
-    event = metrics.kpi_event_f1(columns, labels)
-    series, nab_columns = scored["nab_dev"]
-    onsets = [
-        onset(scores, float(np.median(np.diff(each.ts))))
-        for each, scores in zip(series, nab_columns, strict=True)
-    ]
-    files = [(len(each.x), each.windows) for each in series]
-    return {
-        "kpi_event_f1": round(event["f1"], 4),
-        "kpi_event_precision": round(event["precision"], 4),
-        "kpi_event_recall": round(event["recall"], 4),
-        "kpi_event_threshold": round(event["thr"], 3),
-        "kpi_row_f1": round(metrics.kpi_delay_f1(columns, labels)["f1"], 4),
-        "nab_standard_onset": round(nab.score_corpus(onsets, files)["score"], 2),
-        "nab_standard_raw": round(nab.score_corpus(nab_columns, files)["score"], 2),
-        "rows": n_rows,
-        "cpu_us_per_sample": round(cpu_s / n_rows * 1e6, 4),
-    }
+def public_sets(data: Path, *, has_rivals: bool) -> list[dict[str, object]]:
+    """Return the figures of severity, of alert, and of each rival if asked for."""
+    datasets = [load_set(data, name) for name in set_names(data)]
+    contenders = (our_detector(), *(rivals() if has_rivals else ()))
+    return [row.as_record() for each in contenders for row in measure(each, datasets)]
 
 
 def main() -> int:
@@ -177,18 +129,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     default = os.environ.get("AIOPS_DATA") or Path(__file__).resolve().parents[2] / "shared/data"
     parser.add_argument("--data", type=Path, default=Path(default), help="folder with detection/")
-    folder = parser.parse_args().data / "detection"
+    parser.add_argument("--baselines", action="store_true", help="measure rivals as well")
+    options = parser.parse_args()
     record: dict[str, object] = {"benchmark": "quality_detection", "seed": SEED}
-    needed = ("load.py", "metrics.py", "score_nab.py", "kpi_prelim_dev.npz", "nab_dev.npz")
-    missing = [name for name in needed if not (folder / name).is_file()]
-    if missing:
-        print(
-            f"no public sets: {folder} lacks {', '.join(missing)}; name the folder that holds "
-            "detection/ by --data or AIOPS_DATA. Measuring the null fleet alone.",
-            file=sys.stderr,
-        )
-    else:
-        record["public"] = public_sets(folder)
+    try:
+        record["public"] = public_sets(options.data, has_rivals=options.baselines)
+    except DatasetError as error:
+        print(f"{error}. Measuring the null fleet alone.", file=sys.stderr)
     record["null"] = null_fleet()
     print(json.dumps(record | describe_machine()))
     return 0

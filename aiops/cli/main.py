@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from aiops import __version__
-from aiops.cli import check, demo, incident, serve, version
+from aiops.cli import check, demo, evaluate, incident, serve, version
 from aiops.cli.api_client import UnreachableError
 from aiops.cli.exit_codes import EXPLAINED, ExitCode
 from aiops.cli.terminal import complain
 from aiops.errors import AiopsError, ConfigError
 
-COMMANDS: tuple[ModuleType, ...] = (serve, demo, check, incident, version)
+COMMANDS: tuple[ModuleType, ...] = (serve, demo, check, incident, evaluate, version)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
