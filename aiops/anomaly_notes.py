@@ -6,9 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.detect.episodes import EpisodeEvent
-from aiops.detect.parts import own_flags, parts_of, season_of, window_flags
+from aiops.detect.parts import (
+    has_invalid_before,
+    is_beyond_threshold,
+    own_flags,
+    parts_of,
+    season_of,
+    window_flags,
+)
+from aiops.detect.rules import DetectionRules
 from aiops.detect.veto import Vetoes
-from aiops.domain.anomaly import Anomaly, AnomalyChange, AnomalyEvent
+from aiops.domain.anomaly import Anomaly, AnomalyChange, AnomalyEvent, AnomalyKind
 from aiops.domain.quality import QualityFlag, flags_of
 from aiops.domain.samples import F64, I32, I64, U64
 from aiops.series.kernels import intake
@@ -28,12 +36,15 @@ class AnomalyNotes:
         Names the series; only read.
     quality
         What was wrong with their rows; only read.
+    rules
+        Thresholds that operators have set; only read.
     """
 
-    def __init__(self, table: SeriesTable, quality: QualityState) -> None:
+    def __init__(self, table: SeriesTable, quality: QualityState, rules: DetectionRules) -> None:
         self.vetoes = Vetoes()
         self._table = table
         self._quality = quality
+        self._rules = rules
 
     def tell(
         self, events: Sequence[EpisodeEvent], detector: str, version: int
@@ -60,6 +71,7 @@ class AnomalyNotes:
         slot, table = event.slot, self._table
         fingerprint = int(table.fingerprints[slot])
         is_counter = int(table.track[slot, intake.KIND]) == intake.COUNTER
+        kind, bounds = self._kind(event)
         anomaly = Anomaly(
             anomaly_id=f"{fingerprint:016x}-{detector}-{event.onset_ms}",
             fingerprint=fingerprint,
@@ -71,9 +83,10 @@ class AnomalyNotes:
             score=event.score,
             value=event.value,
             expected=event.expected,
-            lower=event.lower,
-            upper=event.upper,
+            lower=bounds[0],
+            upper=bounds[1],
             quality=self._flags(event, partial),
+            kind=kind,
             alert=event.alert,
             parts=parts_of(event.parts),
             season=season_of(event.parts),
@@ -85,9 +98,17 @@ class AnomalyNotes:
         judged = self.vetoes.judge(told, slot, flags, is_counter=is_counter)
         return AnomalyEvent(event.change, judged)
 
+    def _kind(self, event: EpisodeEvent) -> tuple[AnomalyKind, tuple[float, float]]:
+        """Return what sort of thing is wrong, and the bounds that were passed at the peak."""
+        if is_beyond_threshold(event.parts):
+            return AnomalyKind.THRESHOLD, self._rules.threshold(event.slot)
+        return AnomalyKind.DEVIATION, (event.lower, event.upper)
+
     def _flags(self, event: EpisodeEvent, partial: dict[str, bool]) -> tuple[str, ...]:
         """Return the flags seen up to the peak; whether the source was whole is asked once."""
         seen = flags_of(window_flags(event.parts))
+        if has_invalid_before(event.parts):
+            seen = (*seen, QualityFlag.INVALID.value)
         if event.change is AnomalyChange.CLOSED:
             return seen
         instance = self._table.index.value(event.slot, INSTANCE_LABEL)

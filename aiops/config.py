@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from aiops.config_alarms import AlarmsConfig
 from aiops.config_groups import GroupConfig, PeersConfig
+from aiops.config_rules import DEFAULT_RULES, RULES_MAX, SeriesRule
 from aiops.config_section import Section
 
 MIB = 1024 * 1024
@@ -118,7 +119,11 @@ class RiverRule(Section):
     """A River detector that runs beside the built-in one on a few series."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$", description="detector name in results")
-    match: str = Field(description='series selector, for example {job="node"}')
+    match: str | None = Field(
+        None,
+        description='series selector, for example {job="node"}; unset: only the series for which '
+        "detect.rules name this detector",
+    )
     detector: str = Field(
         description="dotted path or pipeline, for example "
         "river.preprocessing.MinMaxScaler | river.anomaly.HalfSpaceTrees",
@@ -129,6 +134,11 @@ class RiverRule(Section):
     )
     feature: str = Field("value", description="key the sample is passed under")
     series_max: int = Field(200, ge=1, le=10_000, description="series this detector may watch")
+    alarming: bool = Field(
+        True,
+        description="whether it opens anomalies; false: a challenger, of which is told what it "
+        "would have opened",
+    )
 
 
 class AbsenceConfig(Section):
@@ -192,6 +202,16 @@ class DetectConfig(Section):
     absence: AbsenceConfig = AbsenceConfig()
     ignore: tuple[str, ...] = Field(
         (), description='selectors of series to store but not to judge, e.g. {__name__=~"go_.+"}'
+    )
+    rules: tuple[SeriesRule, ...] = Field(
+        (),
+        max_length=RULES_MAX - 50,
+        description="how some series are judged; the first that matches a series counts",
+    )
+    default_rules: tuple[SeriesRule, ...] = Field(
+        DEFAULT_RULES,
+        max_length=50,
+        description="rules for series that match none of rules; those of the service itself",
     )
     river: tuple[RiverRule, ...] = Field((), description="River detectors to run as slow banks")
     group: GroupConfig = GroupConfig()

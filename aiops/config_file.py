@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from aiops.config import Config, ReceiverConfig
+from aiops.config_links import link_problems
 from aiops.config_problems import describe_errors, nearest
 from aiops.config_schema import ITEM, all_settings
 from aiops.config_yaml import read_yaml
@@ -55,6 +56,7 @@ def load_config(
         config = Config.model_validate(data)
     except ValidationError as error:
         raise ConfigError((*problems, *faults, *describe_errors(error, origins))) from error
+    faults += link_problems(config.detect)
     if problems or faults:
         raise ConfigError((*problems, *faults))
     return config if path is None else _anchored(config, path.parent)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aiops.config_schema import ITEM, Setting, settings_of
+from aiops.config_section import Section
 
 EXAMPLES: dict[str, list[object]] = {
     "alarms.budgets": [{"match": '{job="node"}', "false_per_day": 0.1}],
@@ -24,6 +25,10 @@ EXAMPLES: dict[str, list[object]] = {
             "feature": "value",
             "series_max": 200,
         }
+    ],
+    "detect.rules": [
+        {"match": '{__name__="node_filesystem_avail_ratio"}', "threshold_below": 0.05},
+        {"match": '{__name__=~".+_errors_total"}', "direction": "up", "deviation_min": 0.5},
     ],
     "notify.receivers": [
         {
@@ -118,6 +123,9 @@ def _flow(value: object) -> str:
     """Return a default as YAML on one line; JSON is YAML, plain words need no quotes."""
     if isinstance(value, tuple):
         return "[" + ", ".join(_flow(item) for item in value) + "]"
+    if isinstance(value, Section):
+        given = value.model_dump(exclude_unset=True).items()
+        return "{" + ", ".join(f"{name}: {_flow(inner)}" for name, inner in given) + "}"
     if value is None or isinstance(value, int | float):
         return json.dumps(value)
     text = str(value)

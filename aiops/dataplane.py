@@ -17,8 +17,10 @@ from aiops.detect.absence import Absence, SeriesNames
 from aiops.detect.banks.river_bank import RiverBank
 from aiops.detect.banks.seasonal import SeasonalBank
 from aiops.detect.budget import AlarmBudget
+from aiops.detect.challenger import Comparison
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.episodes import EpisodeEvent
+from aiops.detect.rules import DetectionRules
 from aiops.domain.anomaly import AnomalyEvent
 from aiops.domain.records import Evict, MetadataBatch
 from aiops.domain.samples import I32, I64, SampleBatch
@@ -70,8 +72,12 @@ class DataPlane:
         self.budget = AlarmBudget(config.alarms, detect, capacity, SeasonalBank.name)
         self.episodes = self.budget.episodes
         self.absence = Absence(detect, config.engine.tick_interval_s, capacity)
-        self.quality = QualityState(detect.open_samples + QUALITY_ROWS_BEFORE, capacity)
-        self.notes = AnomalyNotes(self.table, self.quality)
+        window_rows = detect.open_samples + QUALITY_ROWS_BEFORE
+        self.quality = QualityState(window_rows, capacity)
+        self.rules = DetectionRules(
+            detect, capacity, rows_max=BATCH_ROWS_MAX, window_rows=window_rows
+        )
+        self.notes = AnomalyNotes(self.table, self.quality, self.rules)
         self.head = Head(config.store.chunk_rows, capacity)
         self.counts = np.zeros(intake.COUNTS_SIZE, np.int64)
         """Rows by fate since start; indices in `series.kernels.intake`."""
@@ -80,12 +86,12 @@ class DataPlane:
         self._named_days = _unnamed(capacity)
         self._out = ScoreColumns.allocate(BATCH_ROWS_MAX)
         self._scratch = _Scratch.allocate(BATCH_ROWS_MAX)
-        self._river = RiverWatches(detect, BATCH_ROWS_MAX)
+        self._river = RiverWatches(detect, self.rules.columns, self.table.labels, BATCH_ROWS_MAX)
         self.groups = GroupWatch(detect, self.table, BATCH_ROWS_MAX)
 
     def take(self, batch: SampleBatch, now_ms: int) -> Outcome:
         """Run a batch through every stage."""
-        outcome = Outcome()
+        outcome = self._begin()
         if batch.new_blocks:
             self._admit(batch, now_ms)
         for start in range(0, len(batch), BATCH_ROWS_MAX):
@@ -99,7 +105,7 @@ class DataPlane:
 
     def tick(self, now_ms: int) -> Outcome:
         """Let time pass: series that stay away become absent, and no longer deviate."""
-        outcome = Outcome()
+        outcome = self._begin()
         table = self.table
         names = SeriesNames(table.fingerprints, table.labels)
         swept = self.absence.sweep(now_ms, table.track[: table.n_slots], names)
@@ -115,7 +121,7 @@ class DataPlane:
 
     def learn_metadata(self, batch: MetadataBatch, now_ms: int) -> Outcome:
         """Take over family types; series of another kind start to learn anew."""
-        outcome = Outcome()
+        outcome = self._begin()
         former = self.table.learn_metadata(batch.entries)
         if former:
             changed: I32 = np.fromiter(former, np.int32, len(former))
@@ -129,7 +135,7 @@ class DataPlane:
 
     def evict(self, order: Evict, now_ms: int) -> Outcome:
         """Forget series: seal their rows, close their anomalies, free their slots."""
-        outcome = Outcome()
+        outcome = self._begin()
         fingerprints = np.array(order.fingerprints, np.uint64)
         slot_values = np.empty(len(fingerprints), np.uint64)
         self.table.find(fingerprints, slot_values)
@@ -144,9 +150,14 @@ class DataPlane:
         outcome.events.extend(self.groups.forget(idle, now_ms))
         outcome.events += self.absence.forget(idle, now_ms)
         self.quality.reset(idle)
+        self.rules.forget(idle)
         self.table.evict(order.fingerprints, order.idle_before_ms)
         self.head.forget(idle)
         return outcome
+
+    def challengers(self) -> tuple[Comparison, ...]:
+        """Return how the challengers compare with the detectors that decide."""
+        return self._river.comparisons()
 
     def state(self) -> Arrays:
         """Return all arrays of a snapshot, as live views; label blocks as bytes with lengths."""
@@ -162,6 +173,7 @@ class DataPlane:
             **self._river.state(n),
             **self.absence.state(n),
             **self.quality.state(n),
+            **self.rules.state(n),
             **self.notes.state(),
             **self.groups.state(n),
             **self.budget.state(),
@@ -188,18 +200,26 @@ class DataPlane:
         self._named_days[: len(arrays["labels.days"])] = arrays["labels.days"]
         self.forgotten_ms = int(arrays["labels.forgotten_ms"][0])
         live = self.table.index.select(())
-        self._river.restore(arrays, live, self.table.labels)
+        self.rules.restore(arrays, live, self.table.labels)
+        self._river.restore(arrays, live)
         self.absence.restore(arrays, live, self.table.labels)
         self.quality.restore(arrays, n)
         self.notes.restore(arrays)
         self.groups.restore(arrays, live)
         self.budget.restore(arrays, live, self.table.labels)
 
+    def _begin(self) -> Outcome:
+        outcome = Outcome()
+        for detector, told in self._river.settle():
+            self._note(told, detector, outcome)
+        return outcome
+
     def _admit(self, batch: SampleBatch, now_ms: int) -> None:
         slots = self.table.add(batch.new_fingerprints, batch.new_blocks, now_ms)
         self._grow()
         self._named_days[slots // GROUP_SLOTS] = -1
-        self._river.admit(slots, self.table.labels)
+        self.rules.admit(slots, self.table.labels)
+        self._river.admit(slots)
         self.absence.admit(slots, self.table.labels, now_ms)
         self.budget.admit(slots, self.table.labels)
         self.groups.admit(slots)
@@ -212,6 +232,7 @@ class DataPlane:
         self._river.grow(capacity)
         self.absence.grow(capacity)
         self.quality.grow(capacity)
+        self.rules.grow(capacity)
         self.groups.grow(capacity)
         if capacity > GROUP_SLOTS * len(self._named_days):
             grown = _unnamed(capacity)
@@ -254,15 +275,17 @@ class DataPlane:
         slots, ts_ms, features = rows.slots[:n], rows.ts_ms[:n], rows.features[:n]
         words = rows.words[:n]
         rows.in_anomaly[:n] = 0
-        self.bank.score_learn(slots, ts_ms, features, self._out)
+        judged = self.rules.prepare(slots, features, words)
+        self.bank.score_learn(slots, ts_ms, judged, self._out)
         self._out.parts[:n] |= words
+        self.rules.apply(slots, features, self._out)
         events = self.episodes.step(slots, ts_ms, features, self._out, rows.in_anomaly)
         self._note(events, SeasonalBank.name, outcome)
         marks = rows.in_anomaly[:n]
-        for detector, told in self._river.judge(slots, ts_ms, features, words, marks):
+        for detector, told in self._river.judge(slots, ts_ms, features, self._out, marks):
             self._note(told, detector, outcome)
         outcome.events += self.notes.release(slots, ts_ms, features, words)
-        outcome.events.extend(self.groups.judge(slots, ts_ms, features, self._out.scores))
+        outcome.events.extend(self.groups.judge(slots, ts_ms, judged, self._out.scores))
         if rows.counts[intake.N_STALE]:
             ended = rows.flags[:n] == 2
             self._close(slots[ended], int(ts_ms[ended].max()), outcome)
@@ -306,6 +329,7 @@ class DataPlane:
         self._close(slots, now_ms, outcome)
         self.bank.reset(slots)
         self.episodes.reset(slots)
+        self.rules.reset(slots)
         self._river.reset(slots)
         self.groups.reset(slots)
 

@@ -26,6 +26,7 @@ from benchmarks import kernel_cases_absence as absence
 from benchmarks import kernel_cases_detect as detect
 from benchmarks import kernel_cases_evaluate as evaluate
 from benchmarks import kernel_cases_group as group
+from benchmarks import kernel_cases_rules as rules
 from benchmarks import kernel_cases_series as series
 from benchmarks import kernel_cases_store as store
 from benchmarks import kernel_cases_wire as wire
@@ -44,6 +45,8 @@ SLOT_CASES: tuple[tuple[str, Setup], ...] = (
     ("k_intake_prepare", partial(series.intake_prepare, k_intake_prepare)),
     ("k_quality_note", partial(series.quality_note, k_quality_note)),
     ("k_intake_features", partial(series.intake_features, k_intake_features)),
+    ("k_rules_prepare", rules.rules_prepare),
+    ("k_rules_apply", rules.rules_apply),
     ("k_seasonal_score", detect.seasonal_score),
     ("k_seasonal_score, shuffled", detect.seasonal_score_shuffled),
     ("k_episodes_step", detect.episodes_step),

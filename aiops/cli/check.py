@@ -9,6 +9,7 @@ from aiops.cli.exit_codes import ExitCode
 from aiops.cli.terminal import complain, say
 from aiops.config import Config
 from aiops.config_file import load_config
+from aiops.config_links import placed_rules
 from aiops.domain.selector import parse_selector
 from aiops.errors import ConfigError, QueryError
 from aiops.remediate.load import load_playbooks
@@ -65,8 +66,11 @@ def _selectors(config: Config) -> Iterator[tuple[str, str]]:
     """Yield every selector of a configuration with its place."""
     for n, text in enumerate(config.detect.ignore):
         yield f"detect.ignore[{n}]", text
+    for place, series_rule in placed_rules(config.detect):
+        yield f"{place}.match", series_rule.match
     for n, rule in enumerate(config.detect.river):
-        yield f"detect.river[{n}].match", rule.match
+        if rule.match is not None:
+            yield f"detect.river[{n}].match", rule.match
     for n, budget in enumerate(config.alarms.budgets):
         yield f"alarms.budgets[{n}].match", budget.match
     for n, receiver in enumerate(config.notify.receivers):

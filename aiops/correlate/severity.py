@@ -1,7 +1,7 @@
 """How urgent a signal is for humans."""
 
 from aiops.domain.alert import Alert
-from aiops.domain.anomaly import Anomaly
+from aiops.domain.anomaly import Anomaly, AnomalyKind
 from aiops.domain.incident import SEVERITY_RANK, Severity
 from aiops.domain.labels import label_value
 
@@ -26,7 +26,9 @@ def alert_severity(alert: Alert) -> Severity:
 
 
 def anomaly_severity(anomaly: Anomaly) -> Severity:
-    """Return critical for an anomaly beyond all chance, else warning."""
+    """Return critical for an anomaly beyond all chance, else warning; no bound tells chance."""
+    if anomaly.kind is AnomalyKind.THRESHOLD:
+        return Severity.WARNING
     return Severity.CRITICAL if anomaly.score >= CRITICAL_SCORE else Severity.WARNING
 
 

@@ -31,7 +31,8 @@ class ScoreColumns:
     parts
         What made up the score, eight bytes. Byte k, from the lowest, is min(255, round(16 x
         score)) of the streams residual, shift, spread, level and novelty; byte 5 is the season
-        that was used: 0 none, 1 day, 2 week. Bytes 6 and 7 are 0.
+        that was used: 0 none, 1 day, 2 week. A bank leaves the rest 0: the high bits of byte 5
+        belong to `detect.rules`, bytes 6 and 7 to the quality of the data.
     """
 
     scores: F64

@@ -1,10 +1,12 @@
 """What made up a score: the eight bytes that travel with each row, read as words."""
 
+from aiops.detect.kernels.rules import ABOVE_BIT, BELOW_BIT, INVALID_BIT
+
 STREAMS = ("residual", "shift", "spread", "level", "novelty")
 """Streams of a score by their byte, from the lowest (`ScoreColumns.parts`)."""
 
 SEASONS = ("", "day", "week")
-"""Seasons by the number in byte 5."""
+"""Seasons by the number in the low half of byte 5; rules have the high one."""
 
 STEPS_PER_UNIT = 16
 """`ScoreColumns.parts`: a byte is 16 times the score of its stream."""
@@ -29,8 +31,18 @@ def parts_of(word: int) -> tuple[tuple[str, float], ...]:
 
 def season_of(word: int) -> str:
     """Return the season that the expectation came from: "day", "week", or "" for none."""
-    season = _byte(word, _SEASON_BYTE)
+    season = _byte(word, _SEASON_BYTE) & 0xF
     return SEASONS[season] if season < len(SEASONS) else ""
+
+
+def is_beyond_threshold(word: int) -> bool:
+    """Tell whether the row passed a threshold of its rule."""
+    return bool(word & (ABOVE_BIT | BELOW_BIT))
+
+
+def has_invalid_before(word: int) -> bool:
+    """Tell whether rows out of the valid range came a short while before the row."""
+    return bool(word & INVALID_BIT)
 
 
 def own_flags(word: int) -> int:

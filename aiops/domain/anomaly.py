@@ -40,7 +40,8 @@ class Anomaly:
     `value` is the silence, `expected` the usual gap and `upper` the longest borne, all in s; it
     may be one of a group, and then has the labels the group is made by. Of an entity (kind group),
     `value` is the mean evidence of its series in decades, and `members` names those that were most
-    unusual when it opened, each with its evidence.
+    unusual when it opened, each with its evidence. Of a threshold, `lower` and `upper` are the
+    bounds an operator has set, NaN for none, and `score` says that one was passed (20 or more).
 
     `alert` is the highest alert score. `parts` are the streams whose own score was 1 or more at
     the peak, strongest first; `season` is the one its expectation came from: "day", "week" or "".

@@ -54,6 +54,8 @@ def seen(anomaly: Anomaly) -> str:
         return absence_text(anomaly.absence, anomaly.value, anomaly.expected)
     if anomaly.kind is AnomalyKind.GROUP:
         return _unusual_together(anomaly)
+    if anomaly.kind is AnomalyKind.THRESHOLD:
+        return _beyond_threshold(anomaly)
     expected = "peers" if anomaly.kind is AnomalyKind.PEER else "expected"
     if math.isfinite(anomaly.lower) and math.isfinite(anomaly.upper):
         figures = (anomaly.value, anomaly.lower, anomaly.upper)
@@ -63,6 +65,16 @@ def seen(anomaly: Anomaly) -> str:
         return format_alike((anomaly.value,), anomaly.unit)[0]
     value, middle = format_alike((anomaly.value, anomaly.expected), anomaly.unit)
     return f"{value}, {expected} {middle}{_season(anomaly)}"
+
+
+def _beyond_threshold(anomaly: Anomaly) -> str:
+    """Tell which bound was passed; that of a rule that has changed since is not known any more."""
+    is_above = anomaly.value > anomaly.upper
+    bound = anomaly.upper if is_above else anomaly.lower
+    if math.isnan(bound):
+        return f"{format_alike((anomaly.value,), anomaly.unit)[0]}, beyond its threshold"
+    value, text = format_alike((anomaly.value, bound), anomaly.unit)
+    return f"{value}, {'above' if is_above else 'below'} the threshold of {text}"
 
 
 def _unusual_together(anomaly: Anomaly) -> str:
@@ -82,6 +94,8 @@ def _season(anomaly: Anomaly) -> str:
 
 def _odds(anomaly: Anomaly) -> str:
     """Return how seldom chance does that; of an absence the score is no such probability."""
+    if anomaly.kind is AnomalyKind.THRESHOLD:
+        return ""  # that it was passed is all there is to say
     if anomaly.absence is not None or not anomaly.score > 0:
         return f"score {anomaly.score:.1f}"
     return f"{_once_in(anomaly.score)} (score {anomaly.score:.1f})"

@@ -24,6 +24,8 @@ class QualityFlag(StrEnum):
     """Late samples came in faster than they were taken: somebody catches up."""
     PARTIAL = "partial"
     """A good part of the series of the same instance had no sample at that time."""
+    INVALID = "invalid"
+    """Samples out of the range that an operator gave as valid were left out shortly before."""
 
 
 ROW_FLAGS = (
@@ -48,6 +50,7 @@ FLAG_TEXTS = {
     QualityFlag.STALE: "series restarted",
     QualityFlag.BACKFILL: "back-filled",
     QualityFlag.PARTIAL: "instance only partly seen",
+    QualityFlag.INVALID: "invalid values before",
 }
 """How each flag reads in a sentence."""
 

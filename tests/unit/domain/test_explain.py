@@ -8,7 +8,7 @@ from aiops.domain.absence import AbsenceFacts, AbsenceReason
 from aiops.domain.anomaly import Anomaly, AnomalyKind
 from aiops.domain.explain import explain, explanation, subject
 from aiops.domain.labels import labels_from
-from aiops.domain.quality import QualityFlag, VetoReason, flag_bit, flags_of
+from aiops.domain.quality import ROW_FLAGS, QualityFlag, VetoReason, flag_bit, flags_of
 from aiops.domain.quantity import format_alike
 
 TUESDAY_MS = 1_700_575_500_000  # 2023-11-21 14:05 UTC
@@ -143,7 +143,8 @@ def test_numbers_that_are_compared_share_decimals_and_scale(values, unit, texts)
 
 
 def test_row_flags_have_a_bit_each_and_are_named_in_order():
-    flags = [flag for flag in QualityFlag if flag is not QualityFlag.PARTIAL]
+    flags = [*ROW_FLAGS]
+    assert set(QualityFlag) - set(flags) == {QualityFlag.PARTIAL, QualityFlag.INVALID}
     assert sum(map(flag_bit, flags)) == 255
     assert flags_of(255) == tuple(flag.value for flag in flags)
     assert flags_of(0) == ()
