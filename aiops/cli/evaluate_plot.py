@@ -19,26 +19,7 @@ from aiops.evaluate.plot import Picture, PlotError, draw
 from aiops.evaluate.quality import QualityRow, measure
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the action's own arguments."""
-    add = parser.add_argument
-    add("csv", nargs="?", type=Path, metavar="CSV", help="file to draw instead of a set's series")
-    add("--set", metavar="SET", help="labelled set, for example nab_dev")
-    add("--series", metavar="NAME", help="series of the set; of machines MACHINE/METRIC_NUMBER")
-    add("--worst", type=int, metavar="K", help="draw the K series of the set with most errors")
-    add("--rows", type=row_range, metavar="FROM:TO", help="draw only these rows; all are scored")
-    add("--out", type=Path, required=True, help="file (.png, .svg); with --worst a folder")
-
-
-def row_range(text: str) -> tuple[int, int | None]:
-    """Return first row and end of FROM:TO, either of which may be left out."""
-    match = re.fullmatch(r"(\d*):(\d*)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"must be FROM:TO, not {text!r}")
-    return int(match[1] or 0), int(match[2]) if match[2] else None
-
-
-def run_plot(args: argparse.Namespace, config: Config) -> int:
+def run_action(args: argparse.Namespace, config: Config) -> int:
     """Draw what was asked for and say where it is.
 
     Raises

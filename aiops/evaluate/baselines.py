@@ -111,7 +111,10 @@ def river_absolute_deviation(_ts_ms: I64, values: F64) -> F64:
 
 
 def river_gaussian(_ts_ms: I64, values: F64) -> F64:
-    """Return River's GaussianScorer over all that came before, with its defaults."""
+    """Return River's GaussianScorer over all that came before, with its defaults.
+
+    It answers 1, certain alarm, to every row of a series that was constant so far.
+    """
     return _river_target_scores(anomaly.GaussianScorer(), values)  # type: ignore[no-untyped-call] # River's own
 
 

@@ -1,12 +1,20 @@
 """`aiops evaluate`: tables, JSON and pictures, and what it says when there is nothing to show."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import orjson
 import pytest
 
+from aiops.cli import evaluate
 from aiops.cli.evaluate_view import HEADERS
 from aiops.cli.exit_codes import ExitCode
 from aiops.cli.main import main
+from aiops.evaluate.arrays import DEFAULT
 from tests.unit.evaluate.labelled_data import write_all, write_univariate
+
+ROOT = Path(__file__).parents[3]
 
 
 def small_data(folder):
@@ -129,3 +137,17 @@ def test_a_set_that_does_not_exist_is_an_error_with_the_names_of_those_that_do(t
     arguments = ["evaluate", "quality", "--data", small_data(tmp_path), "--sets", "kpi_other"]
     assert main(arguments) == ExitCode.FAILED
     assert "no set 'kpi_other'; there are asd_small" in capsys.readouterr().err
+
+
+def test_the_command_line_starts_without_the_detectors():
+    code = (
+        "import sys, aiops.cli.main; print(sorted({'numba', 'river', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_the_default_detector_has_one_name():
+    assert evaluate.DETECTOR_DEFAULT == DEFAULT

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aiops import evaluate
 from aiops.config import Config, DetectConfig, RiverRule
 from aiops.detect.banks.seasonal import SeasonalBank
 from aiops.detect.columns import ScoreColumns
@@ -221,3 +222,9 @@ def test_the_configuration_decides_the_warm_up():
 def test_unknown_detectors_are_refused_before_any_work(detector, reason):
     with pytest.raises(ConfigError, match=reason):
         score_array([], [], detector)
+
+
+def test_the_package_exports_the_door_and_nothing_else():
+    assert evaluate.score_array is arrays.score_array
+    with pytest.raises(AttributeError, match="no attribute 'score_arrays'"):
+        evaluate.score_arrays  # noqa: B018 - the look-up is what is tested
