@@ -37,6 +37,7 @@ from aiops.self_metrics import register_core_metrics
 from aiops.serve.admin import AdminApi, Check
 from aiops.serve.admission import Admission, Condition
 from aiops.serve.alertmanager import AlertmanagerDoor
+from aiops.serve.challengers import ChallengerApi
 from aiops.serve.drain import stop_serving
 from aiops.serve.incidents import IncidentApi
 from aiops.serve.middleware import RequestBorder, readiness_gate
@@ -242,7 +243,15 @@ class Service:
         incidents = IncidentApi(access, self._submit(stores.journal))
         admin = AdminApi(self._checks(stores), self._metrics.exposition)
         prometheus = PrometheusApi(reader, IncidentHistory(access), self._clock, __version__)
-        parts = (admin, door, alerts, incidents, prometheus)  # the last has the catch-all route
+        challengers = ChallengerApi(reader.challengers)
+        parts = (
+            admin,
+            door,
+            alerts,
+            incidents,
+            challengers,
+            prometheus,
+        )  # the last has the catch-all route
         application = build_application(
             [route for part in parts for route in part.routes()],
             [

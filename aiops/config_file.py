@@ -31,6 +31,8 @@ def load_config(
 ) -> Config:
     """Return the configuration of a file, overlaid by the environment and then by flags.
 
+    What settings name in each other has been checked as well.
+
     Parameters
     ----------
     path
@@ -40,6 +42,22 @@ def load_config(
         The process environment. `AIOPS_` variables that name no setting are faults.
     overrides
         Values by dotted path (`server.listen`), as given on the command line.
+
+    Raises
+    ------
+    ConfigError
+        With every problem found, one line each.
+    """
+    config = read_config(path, environment=environment, overrides=overrides)
+    if problems := tuple(link_problems(config.detect)):
+        raise ConfigError(problems)
+    return config
+
+
+def read_config(
+    path: Path | None, *, environment: Mapping[str, str], overrides: Mapping[str, object]
+) -> Config:
+    """Return the configuration as `load_config` does, each setting checked by itself only.
 
     Raises
     ------
@@ -56,7 +74,6 @@ def load_config(
         config = Config.model_validate(data)
     except ValidationError as error:
         raise ConfigError((*problems, *faults, *describe_errors(error, origins))) from error
-    faults += link_problems(config.detect)
     if problems or faults:
         raise ConfigError((*problems, *faults))
     return config if path is None else _anchored(config, path.parent)

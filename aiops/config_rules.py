@@ -58,7 +58,9 @@ class SeriesRule(Section):
         description="samples before a score counts, where more than detect.warmup_samples",
     )
     season: Literal["auto", "none", "day", "week"] = Field(
-        "auto", description="season that the expected value may follow; auto: what the data shows"
+        "auto",
+        description="season that the expected value may follow, for detectors that choose one; "
+        "auto: what the data shows",
     )
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from aiops.detect.absence import Absence, SeriesNames
 from aiops.detect.banks.river_bank import RiverBank
 from aiops.detect.banks.seasonal import SeasonalBank
 from aiops.detect.budget import AlarmBudget
-from aiops.detect.challenger import Comparison
+from aiops.detect.challenger import Comparison, Tally
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.episodes import EpisodeEvent
 from aiops.detect.rules import DetectionRules
@@ -158,6 +158,10 @@ class DataPlane:
     def challengers(self) -> tuple[Comparison, ...]:
         """Return how the challengers compare with the detectors that decide."""
         return self._river.comparisons()
+
+    def challenger_tallies(self) -> dict[str, Tally]:
+        """Return the running tally of each challenger by its name; only read."""
+        return self._river.tallies()
 
     def state(self) -> Arrays:
         """Return all arrays of a snapshot, as live views; label blocks as bytes with lengths."""

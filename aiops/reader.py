@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from aiops.dataplane import DataPlane
+from aiops.detect.challenger import Comparison
 from aiops.domain.incident import Incident
 from aiops.domain.labels import Labels
 from aiops.domain.matchers import Matchers, match_all
@@ -122,6 +123,10 @@ class LiveReader:
     async def metadata(self) -> list[MetricMetadata]:
         """Return what senders told about metric families, sorted by family."""
         return await self._ask(lambda data: data.table.metadata())
+
+    async def challengers(self) -> tuple[Comparison, ...]:
+        """Return how the challengers compare with the detectors that decide."""
+        return await self._ask(lambda data: data.challengers())
 
     def close(self) -> None:
         """Stop the reader thread and release the files."""

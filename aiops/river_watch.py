@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from aiops.config import DetectConfig, RiverRule
 from aiops.detect.banks.river_bank import RiverBank
-from aiops.detect.challenger import Agreement, Comparison
+from aiops.detect.challenger import Agreement, Comparison, Tally
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.episodes import EpisodeEvent, Episodes
 from aiops.detect.kernels.rules import INVALID_BIT
@@ -181,6 +181,11 @@ class RiverWatches:
         """Return what there is to tell of each challenger."""
         found = (watch.agreement for watch in self._watches)
         return tuple(agreement.comparison() for agreement in found if agreement is not None)
+
+    def tallies(self) -> dict[str, Tally]:
+        """Return the running tally of each challenger by its name; only read."""
+        watches = self._watches
+        return {w.name: w.agreement.tally for w in watches if w.agreement is not None}
 
     def state(self, n_slots: int) -> Arrays:
         """Return the arrays of a snapshot, as live views."""

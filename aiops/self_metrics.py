@@ -1,6 +1,6 @@
 """The core's own numbers as metrics; the core is pure and registers none itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -8,6 +8,8 @@ from prometheus_client.registry import Collector
 
 from aiops.detect.absence import Absence
 from aiops.detect.budget import AlarmBudget
+from aiops.detect.challenger import Tally
+from aiops.detect.rules import DetectionRules
 from aiops.detect.veto import Vetoes
 from aiops.group_watch import GroupWatch
 from aiops.pipeline import Core
@@ -59,6 +61,8 @@ class CoreCollector(Collector):
         shed.add_metric([], data.episodes.shed_total)
         yield shed
         yield from _budget_metrics(data.budget)
+        yield from _rule_metrics(data.rules)
+        yield from _challenger_metrics(data.challenger_tallies())
         yield from _absence_metrics(data.absence)
         yield from _group_metrics(data.groups)
         overflow = CounterMetricFamily("aiops_correlate_overflow_signals", "Signals without a home")
@@ -111,6 +115,54 @@ def _budget_metrics(budget: AlarmBudget) -> Iterator[Metric]:
         expected.add_metric([name], per_day)
     yield levels
     yield expected
+
+
+def _rule_metrics(rules: DetectionRules) -> Iterator[Metric]:
+    series = GaugeMetricFamily(
+        "aiops_detect_rule_series", "Live series that a rule holds for", labels=["rule"]
+    )
+    rows = CounterMetricFamily(
+        "aiops_detect_rule_rows",
+        "Rows that a rule left out as invalid, made to count for nothing (of those that scored "
+        "3 or more), or found beyond a threshold",
+        labels=["rule", "fate"],
+    )
+    for counts in rules.counts():
+        series.add_metric([counts.place], counts.n_series)
+        rows.add_metric([counts.place, "invalid"], counts.n_invalid)
+        rows.add_metric([counts.place, "sifted"], counts.n_sifted)
+        rows.add_metric([counts.place, "beyond"], counts.n_beyond)
+    yield series
+    yield rows
+
+
+def _challenger_metrics(tallies: Mapping[str, Tally]) -> Iterator[Metric]:
+    scored = CounterMetricFamily(
+        "aiops_detect_challenger_rows", "Rows that a challenger scored", labels=["detector"]
+    )
+    mean = GaugeMetricFamily(
+        "aiops_detect_challenger_score_mean",
+        "Mean score of a challenger, 0.43 if it is calibrated",
+        labels=["detector"],
+    )
+    anomalies = CounterMetricFamily(
+        "aiops_detect_challenger_anomalies",
+        "Anomalies on a challenger's series: that it would have opened, or that were opened",
+        labels=["detector", "by"],
+    )
+    shared = CounterMetricFamily(
+        "aiops_detect_challenger_anomalies_shared",
+        "Those of them with a row in one of the other side",
+        labels=["detector", "by"],
+    )
+    for name, tally in tallies.items():
+        scored.add_metric([name], tally.n_rows)
+        mean.add_metric([name], tally.score_mean)
+        anomalies.add_metric([name, "challenger"], tally.n_own)
+        anomalies.add_metric([name, "champion"], tally.n_champion)
+        shared.add_metric([name, "challenger"], tally.n_own_shared)
+        shared.add_metric([name, "champion"], tally.n_champion_shared)
+    yield from (scored, mean, anomalies, shared)
 
 
 def _absence_metrics(absence: Absence) -> Iterator[Metric]:

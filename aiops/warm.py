@@ -17,8 +17,10 @@ KERNEL_MODULES = (
     "aiops.series.kernels.intake",
     "aiops.series.kernels.quality",
     "aiops.store.kernels.head",
+    "aiops.detect.kernels.rules",
     "aiops.detect.kernels.seasonal",
     "aiops.detect.kernels.episodes",
+    "aiops.detect.kernels.absence",
     "aiops.detect.kernels.group",
     "aiops.detect.kernels.peers",
 )

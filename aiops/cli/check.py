@@ -8,8 +8,8 @@ from pathlib import Path
 from aiops.cli.exit_codes import ExitCode
 from aiops.cli.terminal import complain, say
 from aiops.config import Config
-from aiops.config_file import load_config
-from aiops.config_links import placed_rules
+from aiops.config_file import read_config
+from aiops.config_links import link_problems, placed_rules
 from aiops.domain.selector import parse_selector
 from aiops.errors import ConfigError, QueryError
 from aiops.remediate.load import load_playbooks
@@ -40,10 +40,14 @@ def run(args: argparse.Namespace) -> int:
 def check_file(path: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return every problem of a configuration file, none when it is usable."""
     try:
-        config = load_config(path, environment=environment, overrides={})
+        config = read_config(path, environment=environment, overrides={})
     except ConfigError as error:
         return error.problems
-    return (*_selector_problems(config), *_playbook_problems(config))
+    return (
+        *_selector_problems(config),
+        *link_problems(config.detect),
+        *_playbook_problems(config),
+    )
 
 
 def _selector_problems(config: Config) -> Iterator[str]:

@@ -19,9 +19,10 @@ from aiops.detect.columns import ScoreColumns
 from aiops.detect.kernels import rules as layout
 from aiops.detect.kernels.rules import k_rules_apply, k_rules_prepare
 from aiops.domain.labels import Labels
-from aiops.domain.matchers import match_all
+from aiops.domain.matchers import Matchers, match_all
 from aiops.domain.samples import F64, I32, I64, U8, U64
 from aiops.domain.selector import parse_selector
+from aiops.errors import ConfigError, QueryError
 
 BEYOND_SCORE = 20.0
 """Chosen: the score of a row beyond a threshold, up to 21 the farther it lies. Above what n samples
@@ -91,6 +92,11 @@ class DetectionRules:
     window_rows
         Rows for which bad data count as seen a short while ago.
 
+    Raises
+    ------
+    ConfigError
+        When the match of a rule is no selector.
+
     Notes
     -----
     *Before the bank* a feature out of the valid range becomes absent: no detector learns or
@@ -114,7 +120,7 @@ class DetectionRules:
         self, config: DetectConfig, capacity: int, *, rows_max: int, window_rows: int
     ) -> None:
         self._placed = tuple(placed_rules(config))
-        self._matchers = [parse_selector(rule.match) for _, rule in self._placed]
+        self._matchers = [_matchers_of(place, rule.match) for place, rule in self._placed]
         beyond = max(BEYOND_SCORE, (config.alarm_score or 0.0) + 1.0)
         rows = [[0.0] * layout.RULE_SIZE, *(_row(rule, beyond) for _, rule in self._placed)]
         self._table: F64 = np.array(rows)
@@ -242,6 +248,14 @@ class DetectionRules:
         self._n_series[number] += 1
         self.columns.numbers[slot] = number
         self.columns.seasons[slot] = self._season_of_rule[number]
+
+
+def _matchers_of(place: str, text: str) -> Matchers:
+    try:
+        return parse_selector(text)
+    except QueryError as error:
+        problem = f'{place}.match: {text!r} is not allowed; give a selector, {{job="node"}}'
+        raise ConfigError((f"{problem}: {error}",)) from error
 
 
 def claims_of(config: DetectConfig, name: str) -> tuple[bool | None, ...]:

@@ -11,7 +11,7 @@ from aiops.domain.absence import absence_text
 from aiops.domain.anomaly import Anomaly, AnomalyKind
 from aiops.domain.labels import METRIC_NAME, label_value
 from aiops.domain.quality import FLAG_TEXTS, VETO_TEXTS
-from aiops.domain.quantity import format_alike
+from aiops.domain.quantity import format_alike, format_exactly
 
 MEMBERS_MAX = 5
 """Chosen: what fits a line; all are in the evidence."""
@@ -73,8 +73,9 @@ def _beyond_threshold(anomaly: Anomaly) -> str:
     bound = anomaly.upper if is_above else anomaly.lower
     if math.isnan(bound):
         return f"{format_alike((anomaly.value,), anomaly.unit)[0]}, beyond its threshold"
-    value, text = format_alike((anomaly.value, bound), anomaly.unit)
-    return f"{value}, {'above' if is_above else 'below'} the threshold of {text}"
+    value = format_alike((anomaly.value, bound), anomaly.unit)[0]
+    side = "above" if is_above else "below"
+    return f"{value}, {side} the threshold of {format_exactly(bound, anomaly.unit)}"
 
 
 def _unusual_together(anomaly: Anomaly) -> str:

@@ -24,6 +24,11 @@ def format_alike(values: Sequence[float], unit: str = "") -> list[str]:
     return [_with_unit(_number(value, decimals), shown_unit) for value in scaled]
 
 
+def format_exactly(value: float, unit: str = "") -> str:
+    """Return a number as somebody wrote it down, with its unit: all digits, no prefix."""
+    return _with_unit(f"{value:.15g}", unit)
+
+
 def _scale(values: Sequence[float], unit: str) -> tuple[float, str]:
     base, slash, per = unit.partition("/")
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)

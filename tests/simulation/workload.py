@@ -44,6 +44,10 @@ def small_config(*, series_max: int = 1000) -> Config:
                 "close_samples": 2,
                 "anomalies_open_max": 10,
                 "ignore": ['{__name__="heat", service="search"}'],
+                "rules": [
+                    {"match": '{service="cart"}', "valid_max": 250, "warmup_samples": 30},
+                    {"match": '{service="checkout"}', "threshold_above": 200, "direction": "up"},
+                ],
                 "group": {"by": ["service"]},
                 "peers": {"replica_labels": ["pod"], "peers_min": 2},
             },

@@ -44,6 +44,8 @@ def test_selectors_are_parsed_wherever_they_stand(tmp_path):
         """
         detect:
           ignore: ['{job="a"}', 'up{', 'rate(x[5m])']
+          rules:
+            - {match: 'up{', challenger: gone}
           river:
             - {name: a, match: '{x=~"("}', detector: river.anomaly.HalfSpaceTrees}
         notify:
@@ -56,11 +58,13 @@ def test_selectors_are_parsed_wherever_they_stand(tmp_path):
     assert [problem.split(": ")[0] for problem in problems] == [
         "detect.ignore[1]",
         "detect.ignore[2]",
+        "detect.rules[0].match",
         "detect.river[0].match",
         "notify.receivers[0].match",
+        "detect.rules[0].challenger",
     ]
     assert "not a series selector" in problems[1]
-    assert "illegal regex" in problems[2]
+    assert "illegal regex" in problems[3]
 
 
 def test_the_shipped_example_configuration_is_sound():

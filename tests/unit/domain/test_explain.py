@@ -148,3 +148,22 @@ def test_row_flags_have_a_bit_each_and_are_named_in_order():
     assert sum(map(flag_bit, flags)) == 255
     assert flags_of(255) == tuple(flag.value for flag in flags)
     assert flags_of(0) == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "unit", "text"),
+    [
+        (12.0, (math.nan, 10.5), "", "12, above the threshold of 10.5"),
+        (10.51, (1.0, 10.5), "", "11, above the threshold of 10.5"),
+        (0.4, (0.5, 10.5), "", "0.40, below the threshold of 0.5"),
+        (7.0, (math.nan, 5.0), "/s", "7.0/s, above the threshold of 5/s"),
+        (0.3, (0.5, math.nan), "s", "300 ms, below the threshold of 0.5 s"),
+        (7.0, (math.nan, math.nan), "", "7.0, beyond its threshold"),
+    ],
+)
+def test_a_threshold_is_told_as_it_was_set_and_without_odds(value, bounds, unit, text):
+    lower, upper = bounds
+    told = anomaly(
+        value=value, lower=lower, upper=upper, unit=unit, kind=AnomalyKind.THRESHOLD, score=20.4
+    )
+    assert explanation(told) == f"{text}; data fine"
