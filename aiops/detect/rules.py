@@ -231,8 +231,16 @@ class DetectionRules:
     def restore(
         self, arrays: Mapping[str, npt.NDArray[np.generic]], live: I32, labels_of: LabelsOf
     ) -> None:
-        """Take over a snapshot; series get the rules of the present configuration."""
-        if "rules.seen" in arrays:
+        """Take over a snapshot; series get the rules of the present configuration.
+
+        One of a release without rules has nothing of them, and warm-ups begin.
+
+        Raises
+        ------
+        KeyError, ValueError
+            When it lacks a part.
+        """
+        if "rules.seen" in arrays or "rules.recent" in arrays:
             n_slots = len(arrays["rules.seen"])
             self.grow(n_slots)
             self._recent[:n_slots] = arrays["rules.recent"]
