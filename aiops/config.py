@@ -6,10 +6,12 @@ handed its own section; nobody reads the configuration globally.
 """
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from aiops.config_alarms import AlarmsConfig
 from aiops.config_groups import GroupConfig, PeersConfig
@@ -180,6 +182,12 @@ class DetectConfig(Section):
     warmup_samples: int = Field(
         60, ge=20, le=10_000, description="samples of a series before its score counts"
     )
+    time_zone: str = Field(
+        "UTC", description="IANA name of the time zone in which days and weeks repeat"
+    )
+    holidays: tuple[date, ...] = Field(
+        (), max_length=1000, description="days (YYYY-MM-DD) that are expected to be like Sundays"
+    )
     alarm_score: float | None = Field(
         None,
         ge=1,
@@ -216,6 +224,15 @@ class DetectConfig(Section):
     river: tuple[RiverRule, ...] = Field((), description="River detectors to run as slow banks")
     group: GroupConfig = GroupConfig()
     peers: PeersConfig = PeersConfig()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _time_zone_is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{name!r} is no IANA time zone, such as Europe/Berlin") from error
+        return name
 
     @model_validator(mode="after")
     def _hysteresis_is_ordered(self) -> "DetectConfig":

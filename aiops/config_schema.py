@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from annotated_types import Ge, Le, MinLen
@@ -26,7 +27,7 @@ _WORDS: dict[type, str] = {
     float: "a number",
     bool: "true or false",
 }
-_PLURALS: dict[type, str] = {str: "texts", Path: "paths"}
+_PLURALS: dict[type, str] = {str: "texts", Path: "paths", date: "dates, YYYY-MM-DD"}
 
 
 @dataclass(frozen=True, slots=True)

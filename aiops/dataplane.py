@@ -182,9 +182,9 @@ class DataPlane:
             **self.groups.state(n),
             **self.budget.state(),
         }
-        for part in (self.bank, self.episodes):
-            for name, array in part.state().items():
-                arrays[name] = array[:n] if len(array) == self.table.capacity else array
+        arrays.update(self.bank.state(n))
+        for name, array in self.episodes.state().items():
+            arrays[name] = array[:n] if len(array) == self.table.capacity else array
         return arrays
 
     def restore(
@@ -205,6 +205,7 @@ class DataPlane:
         self.forgotten_ms = int(arrays["labels.forgotten_ms"][0])
         live = self.table.index.select(())
         self.rules.restore(arrays, live, self.table.labels)
+        self.bank.limit_seasons(live, self.rules.columns.seasons[live])
         self._river.restore(arrays, live)
         self.absence.restore(arrays, live, self.table.labels)
         self.quality.restore(arrays, n)
@@ -223,6 +224,7 @@ class DataPlane:
         self._grow()
         self._named_days[slots // GROUP_SLOTS] = -1
         self.rules.admit(slots, self.table.labels)
+        self.bank.limit_seasons(slots, self.rules.columns.seasons[slots])
         self._river.admit(slots)
         self.absence.admit(slots, self.table.labels, now_ms)
         self.budget.admit(slots, self.table.labels)

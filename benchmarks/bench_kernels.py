@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from aiops.detect.kernels.seasonal import k_tail_learn, k_tail_score
+from aiops.detect.kernels.tails import k_tail_learn, k_tail_score
 from aiops.evaluate.kernels.baselines import k_ewma_score, k_holt_winters_score, k_spot_score
 from aiops.series.kernels.intake import k_intake_features, k_intake_prepare
 from aiops.series.kernels.quality import k_quality_note

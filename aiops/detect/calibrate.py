@@ -4,18 +4,12 @@ import math
 
 import numpy as np
 
-from aiops.detect.kernels.seasonal import (
-    CAP,
-    FREE_SAMPLES,
-    RATE_SCALE,
-    TAIL_START,
-    UNIT_MAX,
-    k_tail_learn,
-    k_tail_score,
-)
+from aiops.detect.kernels.baseline import FREE_SAMPLES, RATE_SCALE
+from aiops.detect.kernels.seasonal import UNIT_MAX
+from aiops.detect.kernels.tails import CAP, TAIL_START, k_tail_learn, k_tail_score
 
 _RAW_MAX = 1e150  # chosen: differences of two such scores stay finite
-_TAIL = 0  # the one tail of a row: threshold, mean excess, mean squared excess
+_TAIL = 0  # the one tail of a row: threshold, mean excess, mean square, count
 
 
 class TailCalibrator:
@@ -39,7 +33,7 @@ class TailCalibrator:
         self._n = 0
         self._level = 0.0
         self._spread = 0.0
-        self._tail = np.array([TAIL_START, 1.0, 2.0])
+        self._tail = np.array([TAIL_START, 0.0, 0.0, 0.0])
 
     def score_learn(self, raw: float) -> float:
         """Return -log10 of the probability of a score at least this high, then learn it."""
@@ -62,8 +56,8 @@ class TailCalibrator:
         rate = max(RATE_SCALE, 1.0 / self._n)
         if self._n > FREE_SAMPLES:
             threshold, excess = float(self._tail[0]), float(self._tail[1])
-            limit = threshold + 4.0 * excess
-            k_tail_learn(self._tail, _TAIL, min(unit, limit), float(self._n))
+            limit = threshold + 4.0 * max(excess, 1.0)
+            k_tail_learn(self._tail, _TAIL, min(unit, limit), float(self._n), 1.0)
             raw = min(raw, self._level + limit * spread)
         away = raw - self._level
         self._level += rate * away

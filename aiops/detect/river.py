@@ -58,11 +58,9 @@ class SeriesDetector(base.AnomalyDetector):
 
     def score_one(self, x: dict[base.typing.FeatureName, float]) -> float:
         """Return the score of a sample; nothing is learnt."""
-        state = self._bank.state()
-        saved = {name: array.copy() for name, array in state.items()}
+        saved = {name: array.copy() for name, array in self._bank.state(1).items()}
         score = self._score_learn(x)
-        for name, array in saved.items():
-            state[name][:] = array
+        self._bank.restore(saved, 1)
         return score
 
     def learn_one(self, x: dict[base.typing.FeatureName, float]) -> None:

@@ -18,11 +18,9 @@ from aiops.detect.arrays import grown, writable
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.kernels import rules as layout
 from aiops.detect.kernels.rules import k_rules_apply, k_rules_prepare
+from aiops.detect.rule_match import RuleMatch
 from aiops.domain.labels import Labels
-from aiops.domain.matchers import Matchers, match_all
 from aiops.domain.samples import F64, I32, I64, U8, U64
-from aiops.domain.selector import parse_selector
-from aiops.errors import ConfigError, QueryError
 
 BEYOND_SCORE = 20.0
 """Chosen: the score of a row beyond a threshold, up to 21 the farther it lies. Above what n samples
@@ -120,7 +118,7 @@ class DetectionRules:
         self, config: DetectConfig, capacity: int, *, rows_max: int, window_rows: int
     ) -> None:
         self._placed = tuple(placed_rules(config))
-        self._matchers = [_matchers_of(place, rule.match) for place, rule in self._placed]
+        self._match = RuleMatch(self._placed)
         beyond = max(BEYOND_SCORE, (config.alarm_score or 0.0) + 1.0)
         rows = [[0.0] * layout.RULE_SIZE, *(_row(rule, beyond) for _, rule in self._placed)]
         self._table: F64 = np.array(rows)
@@ -144,8 +142,8 @@ class DetectionRules:
 
     def admit(self, slots: I32, labels_of: LabelsOf) -> None:
         """Decide which rule holds for new series."""
-        for slot in slots.tolist() if self._matchers else ():
-            self._hold(slot, self._number(labels_of(slot)))
+        for slot in slots.tolist() if self._match else ():
+            self._hold(slot, self._match.number(labels_of(slot)))
 
     def reset(self, slots: I32) -> None:
         """Begin anew with these series; their rules stay."""
@@ -247,23 +245,13 @@ class DetectionRules:
             self._seen[:n_slots] = arrays["rules.seen"]
         self.admit(live, labels_of)
 
-    def _number(self, labels: Labels) -> int:
-        found = (k for k, m in enumerate(self._matchers, 1) if match_all(m, labels))
-        return next(found, 0)
-
     def _hold(self, slot: int, number: int) -> None:
+        if number == self.columns.numbers[slot]:
+            return
         self._n_series[self.columns.numbers[slot]] -= 1
         self._n_series[number] += 1
         self.columns.numbers[slot] = number
         self.columns.seasons[slot] = self._season_of_rule[number]
-
-
-def _matchers_of(place: str, text: str) -> Matchers:
-    try:
-        return parse_selector(text)
-    except QueryError as error:
-        problem = f'{place}.match: {text!r} is not allowed; give a selector, {{job="node"}}'
-        raise ConfigError((f"{problem}: {error}",)) from error
 
 
 def claims_of(config: DetectConfig, name: str) -> tuple[bool | None, ...]:

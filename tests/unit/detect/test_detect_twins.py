@@ -18,7 +18,7 @@ from aiops.config import DetectConfig
 from aiops.detect.banks.seasonal import SeasonalBank
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.episodes import Episodes
-from aiops.detect.kernels.seasonal import k_tail_learn, k_tail_score
+from aiops.detect.kernels.tails import k_tail_learn, k_tail_score
 from tests.naive.detect import (
     NaiveEpisode,
     NaiveSeries,

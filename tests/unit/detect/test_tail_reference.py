@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import genpareto
 
-from aiops.detect.kernels.seasonal import k_tail_learn, k_tail_score
+from aiops.detect.kernels.tails import k_tail_learn, k_tail_score
 
 Q = 0.02
 THRESHOLD = 3.0
