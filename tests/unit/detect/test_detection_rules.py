@@ -9,7 +9,6 @@ from aiops.config import DetectConfig
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.rules import BEYOND_SCORE, DetectionRules, RuleCounts, chief_of, claims_of
 from aiops.domain.labels import labels_from
-from aiops.errors import ConfigError
 
 NAMES = ("node_load1", "aiops_engine_lag_seconds", "up", "scrape_series_added", "node_temp")
 SLOTS = np.arange(len(NAMES), dtype=np.int32)
@@ -43,11 +42,6 @@ def judged(subject: DetectionRules, slot: int, values) -> list[float]:
 
 
 UP = {"match": '{__name__=~"node_.+"}', "direction": "up"}
-
-
-def test_a_match_that_is_no_selector_is_told_with_its_place():
-    with pytest.raises(ConfigError, match=r"detect\.rules\[1\]\.match: 'up\{' is not allowed"):
-        made({"match": "up"}, {"match": "up{"})
 
 
 DOWN = {"match": "node_temp", "direction": "down"}
