@@ -59,8 +59,7 @@ class SeriesRule(Section):
     )
     season: Literal["auto", "none", "day", "week"] = Field(
         "auto",
-        description="season that the expected value may follow, for detectors that choose one; "
-        "auto: what the data shows",
+        description="season that the built-in detector may follow; auto: what the data shows",
     )
 
     @model_validator(mode="after")
@@ -72,14 +71,14 @@ class SeriesRule(Section):
         return self
 
     @model_validator(mode="after")
-    def _there_is_something_to_sift(self) -> "SeriesRule":
-        sifts = ("direction", "deviation_min", "deviation_ratio_min", "warmup_samples")
-        given = [name for name in sifts if name in self.model_fields_set]
+    def _the_detector_heeds_what_is_given(self) -> "SeriesRule":
+        own = ("direction", "deviation_min", "deviation_ratio_min", "warmup_samples", "season")
+        given = [name for name in own if name in self.model_fields_set]
         if self.detector != DEFAULT and given:
             verb = "change" if len(given) > 1 else "changes"
             raise ValueError(
-                f"{', '.join(given)} {verb} nothing, since only the built-in detector is sifted: "
-                "remove that, or set detector to default"
+                f"{', '.join(given)} {verb} nothing, since only the built-in detector heeds that: "
+                "remove it, or set detector to default"
             )
         return self
 

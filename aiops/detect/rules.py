@@ -48,7 +48,8 @@ class RuleColumns:
     numbers
         Rule of each slot, 0 for none.
     seasons
-        Season its expected value may follow, as `SEASON_NUMBERS` says.
+        Season its expected value may follow, as `SEASON_NUMBERS` says
+        (`SeasonalBank.limit_seasons`).
     """
 
     numbers: U8

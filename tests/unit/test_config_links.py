@@ -110,7 +110,7 @@ detect:
         "detect.rules[1]: threshold_below must be below threshold_above "
         "(threshold_above = 2, threshold_below = 2)",
         "detect.rules[2]: direction, deviation_min change nothing, since only the built-in "
-        "detector is sifted: remove that, or set detector to default "
+        "detector heeds that: remove it, or set detector to default "
         "(detector = 'off', direction = 'up', deviation_min = 1)",
     )
     assert told[3].startswith("detect.rules[3].direction: 'sideways' is not allowed; give one of")

@@ -79,7 +79,7 @@ def test_values_out_of_the_valid_range_are_neither_judged_nor_learnt():
     spoilt = [value for k, value in enumerate(values) for value in ([value, -1.0][: 1 + (k > 60)])]
     assert feed(data, spoilt) == []
     feed(clean, [value if value >= 0 else np.nan for value in spoilt])
-    for name in ("hot", "cold", "profile"):
+    for name in ("hot", "cold", "coarse"):
         assert data.state()[name].tobytes() == clean.state()[name].tobytes()
     assert next(data.rules.counts()).n_invalid == 339
 
@@ -146,8 +146,21 @@ def test_metrics_of_the_service_itself_open_nothing_and_up_does():
 
 def test_a_rule_can_make_the_warm_up_longer():
     values = [*noise(100), *[18.0] * 5]
-    assert changes(feed(plane(), values)) == [OPENED]
+    assert changes(feed(plane(), values))[:1] == [OPENED]
     assert feed(plane({"match": "load", "warmup_samples": 200}), values) == []
+
+
+@pytest.mark.parametrize(("season", "told"), [("auto", "day"), ("day", "day"), ("none", "")])
+def test_a_rule_says_which_season_the_expected_value_may_follow(season, told):
+    data = plane({"match": "load", "season": season})
+    n = 5 * 288
+    waves = 10 + 5 * np.sin(np.arange(n) * 2 * np.pi / 288) + noise(n, level=0.0)
+    numbers, ts_ms = np.full(n + 5, 1, np.uint64), T0_MS + 300_000 * np.arange(n + 5)
+    block = encode_labels(labels_from({"__name__": "load"}))
+    values = np.array([*waves, *[100.0] * 5])
+    events = data.take(SampleBatch(numbers, ts_ms, values, (1,), (block,)), int(ts_ms[-1])).events
+    assert events[-1].anomaly.value == 100.0
+    assert events[-1].anomaly.season == told
 
 
 def test_a_changed_kind_begins_the_warm_up_anew():
