@@ -19,12 +19,15 @@ class ScoreColumns:
     Parameters
     ----------
     scores
-        -log10 of the tail probability, 0 where the row was not judged.
+        -log10 of the tail probability, 0 where the row was not judged. Episodes open by it.
     expected, half
         Baseline and half the width of its band, in the unit of the feature; NaN where the row
         was not judged.
     features
         What the detector read, NaN for an absent sample.
+    severities
+        The score with all evidence, also such that lasts for days once it is there, as a level
+        never seen before does: for ranking and for comparing many series.
     alerts
         How much a person should be told of the row now: novel, and not soon after the last time.
         On the scale of `scores`, used for paging and evaluation; episodes do not open by it.
@@ -39,15 +42,18 @@ class ScoreColumns:
     expected: F64
     half: F64
     features: F64
+    severities: F64
     alerts: F64
     parts: U64
 
     @classmethod
     def allocate(cls, capacity: int) -> "ScoreColumns":
         """Return columns for batches of up to `capacity` rows."""
-        scores, expected, half, features, alerts = (np.zeros(capacity) for _ in range(5))
+        scores, expected, half, features, severities, alerts = (
+            np.zeros(capacity) for _ in range(6)
+        )
         parts = np.zeros(capacity, np.uint64)
-        return cls(scores, expected, half, features, alerts, parts)
+        return cls(scores, expected, half, features, severities, alerts, parts)
 
     @property
     def capacity(self) -> int:

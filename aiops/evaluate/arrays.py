@@ -179,7 +179,7 @@ def _score_block(times: I64, matrix: F64, build: BuildBank) -> tuple[F64, F64, F
     out = ScoreColumns.allocate(n * m)
     slots = np.repeat(np.arange(m, dtype=np.int32), n)
     build(m)(slots, np.tile(times, m), matrix.T.ravel(), out)
-    columns = (out.scores, out.alerts, out.expected, out.half)
+    columns = (out.severities, out.alerts, out.expected, out.half)
     severity, alert, expected, half = (column.reshape(m, n) for column in columns)
     return severity, alert, expected, half
 

@@ -136,6 +136,7 @@ class RiverBank:
         for i, (slot, feature) in enumerate(rows):
             if math.isfinite(feature):
                 out.scores[i] = self._score_learn_one(slot, feature)
+        np.copyto(out.severities[:n], out.scores[:n])
         np.copyto(out.alerts[:n], out.scores[:n])
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:

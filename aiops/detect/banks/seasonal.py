@@ -42,9 +42,10 @@ class SeasonalBank:
     98 % quantile, beyond it a generalised Pareto tail fitted by moments (Hosking and Wallis 1987,
     doi:10.1080/00401706.1987.10488243, section 2). (3) Level: the same tail, over the whole past,
     of the value itself on each side (after Siffer et al. 2017, SPOT, doi:10.1145/3097983.3098144);
-    only what exceeds four decades counts, and 3.5 times, less for series that wander. The score
-    is the cube root of the sum of cubes less log10(1.5), for several chances. n samples support
-    no stream above log10(n) + 4.
+    only what exceeds four decades counts, and 3.5 times, less for series that wander. The
+    severity is the cube root of the sum of cubes less log10(1.5), for several chances; the score
+    counts the level for 2.5 at most, since records come in runs, and the alert score not at all.
+    n samples support no residual or spread above log10(n) + 4.
 
     *Learning.* A sample that scores 3.5 is flagged. It starts a hold: the steady forecast stays
     the baseline, and samples farther than three mean residuals from it are compared with it
@@ -130,6 +131,7 @@ class SeasonalBank:
             features,
             self._warmup,
             out.scores,
+            out.severities,
             out.alerts,
             out.expected,
             out.half,

@@ -87,6 +87,7 @@ SPREAD_LEAST = 2.5  # its 1 % quantile; a calm past does not make less unusual
 STREAMS = 0.18  # log10(1.5): two dependent streams count as one and a half tests
 LEVEL_FREE = 4.0  # chosen: a level seen once in 10,000 samples tells nothing by itself
 LEVEL_GAIN = 3.5  # chosen: makes up for what LEVEL_FREE took, from 5.6 decades on more than that
+LEVEL_ALONE = 2.5  # chosen: records come in runs and last, so that they alone open nothing
 LEVEL_MAX = 16.0  # chosen: with the other streams below what a static threshold scores, 20
 HOLD_SCORE = 3.5  # chosen: one false hold in 3,000 samples, over with the second one after it
 HOLD_BACK = 2.0  # samples back in a row that end a hold
@@ -237,11 +238,11 @@ def _learn(
 @helper
 def _score_learn_one(
     row: F64, cold: F64, ts_ms: int, value: float, day: float, week: float, seasons: int
-) -> tuple[float, float, float, float, np.uint64, float]:
+) -> tuple[float, float, float, float, float, np.uint64, float]:
     """Score one sample, learn or hold it.
 
-    Returns score, evidence for an alert, expected, half band, parts, and the scale of residuals
-    if the profiles may learn the sample, else 0.
+    Returns the streams point, spread and level, expected, half band, parts, and the scale of
+    residuals if the profiles may learn the sample, else 0.
     """
     gap = pass_time(row, ts_ms)
     pace = min(max(gap, 1.0 / GAP_MAX), GAP_MAX)
@@ -256,9 +257,8 @@ def _score_learn_one(
     unit = min(residual / width, UNIT_MAX) if row[N] > FIRST_SAMPLES else 0.0
     point, wide = _point_and_spread(row, unit, _spread_unit(row, floor))
     level = _level_stream(row, value, floor)
-    score = _combine(point, wide, level)
     half = width * (row[POINT_TAIL] + BAND * row[POINT_TAIL + 1])
-    is_flagged = score >= HOLD_SCORE
+    is_flagged = _combine(point, wide, level) >= HOLD_SCORE
     if row[HOLDING] > 0.0:
         if _end_hold(row, cold, value, day, week, is_away):
             is_flagged, is_away = False, False
@@ -270,12 +270,12 @@ def _score_learn_one(
     shift = point if is_away else 0.0
     parts = _part(point - shift, 0) | _part(shift, 1) | _part(wide, 2) | _part(level, 3)
     parts |= np.uint64(season) << np.uint64(40)
-    return score, _combine(point, wide, 0.0), expected, half, parts, 0.0 if is_frozen else scale
+    return point, wide, level, expected, half, parts, 0.0 if is_frozen else scale
 
 
 @kernel(
     "void(f8[:,::1],f8[:,::1],f4[:,::1],f4[:,::1],i4[::1],i4[::1],i8[::1],u1[::1],i4[::1],i8[::1],"
-    "i8[::1],i8[::1],f8[::1],f8,f8[::1],f8[::1],f8[::1],f8[::1],u8[::1])"
+    "i8[::1],i8[::1],f8[::1],f8,f8[::1],f8[::1],f8[::1],f8[::1],f8[::1],u8[::1])"
 )
 def k_seasonal_score(
     hot: F64,
@@ -293,6 +293,7 @@ def k_seasonal_score(
     features: F64,
     warmup: float,
     out_scores: F64,
+    out_severities: F64,
     out_alerts: F64,
     out_expected: F64,
     out_half: F64,
@@ -304,7 +305,7 @@ def k_seasonal_score(
     each row of the batch.
     """
     for i in range(len(slots)):
-        out_scores[i], out_alerts[i] = 0.0, 0.0
+        out_scores[i], out_severities[i], out_alerts[i] = 0.0, 0.0, 0.0
         out_expected[i], out_half[i] = math.nan, math.nan
         out_parts[i] = np.uint64(0)
         value = features[i]
@@ -318,7 +319,7 @@ def k_seasonal_score(
             continue
         row[N] += 1.0
         day, week = _season_values(row, coarse[slot], fine[fine_of[slot]], days_ms[i], weeks_ms[i])
-        score, alert, expected, half, parts, scale = _score_learn_one(
+        point, wide, level, expected, half, parts, scale = _score_learn_one(
             row, cold[slot], ts_ms[i], value, day, week, seasons[slot]
         )
         if scale > 0.0 and row[SEASON] == 0.0:
@@ -332,5 +333,7 @@ def k_seasonal_score(
             refine(coarse[slot], fine[fine_of[slot]])
             row[SEASON], row[FINE_SINCE] = 2.0, float(ts_ms[i])
         if row[N] > warmup:
-            out_scores[i], out_alerts[i] = score, alert
+            out_severities[i] = _combine(point, wide, level)
+            out_scores[i] = _combine(point, wide, min(level, LEVEL_ALONE))
+            out_alerts[i] = _combine(point, wide, 0.0)
             out_expected[i], out_half[i], out_parts[i] = expected, half, parts

@@ -115,7 +115,7 @@ def episode_rows(seed, n, n_slots):
     scores = rng.choice([0.0, 2.0, 4.0, 7.0, 9.0], n, p=[0.3, 0.2, 0.1, 0.2, 0.2])
     features = np.where(rng.random(n) < 0.05, np.nan, rng.normal(size=n))
     alerts, parts = scores * rng.random(n), rng.integers(0, 2**48, n, np.uint64)
-    out = ScoreColumns(scores, rng.normal(size=n), rng.random(n), features, alerts, parts)
+    out = ScoreColumns(scores, rng.normal(size=n), rng.random(n), features, scores, alerts, parts)
     return slots, times(n), out
 
 

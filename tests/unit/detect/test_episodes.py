@@ -18,6 +18,7 @@ def run(machine, scores, slot=0, start=0, values=None, alerts=None):
         np.full(n, 2.0),
         np.full(n, 0.5),
         features,
+        np.array(scores, float),
         np.array(scores if alerts is None else alerts, float),
         np.arange(start, start + n, dtype=np.uint64) * 1000,
     )
