@@ -127,18 +127,25 @@ def _spread_unit(row: F64, floor: float) -> float:
 
 
 @helper
-def _point_and_spread(row: F64, unit: float, spread: float) -> tuple[float, float]:
+def _point_and_spread(row: F64, unit: float, spread: float, is_away: bool) -> tuple[float, float]:
     """Rank both streams against their own past, then learn them."""
     n = row[N]
     limit = math.log10(n) + CAP
     point, wide = 0.0, 0.0
     if n > FREE_SAMPLES:
         point = min(k_tail_score(row, POINT_TAIL, unit), limit)
-        k_tail_learn(row, POINT_TAIL, unit, n - FREE_SAMPLES, 1.0)
+        if not is_away:
+            k_tail_learn(row, POINT_TAIL, unit, n - FREE_SAMPLES, 1.0)
     if n > RIPE_SAMPLES:
         wide = min(k_tail_score(row, SPREAD_TAIL, spread), limit)
         k_tail_learn(row, SPREAD_TAIL, spread, n - RIPE_SAMPLES, SPREAD_LEAST)
     return point, wide
+
+
+@helper
+def _shift(row: F64, unit: float) -> float:
+    """Return how rare the distance from a held baseline is, in units of its own width."""
+    return min(k_tail_score(row, POINT_TAIL, min(unit, UNIT_MAX)), math.log10(row[N]) + CAP)
 
 
 @helper
@@ -190,16 +197,19 @@ def _added(season: float, day: float, week: float) -> float:
 def _compare_held(
     row: F64, cold: F64, value: float, added: float, expected: float, width: float
 ) -> tuple[bool, float, float, float]:
-    """Compare with a held baseline; return if the series is away, expected, width and residual."""
+    """Compare with a held baseline; return if the series is away, expected, residual and width.
+
+    The width of a series that is away is that of its baseline, whatever came since.
+    """
     residual = abs(value - expected)
     if row[HOLDING] == 0.0:
-        return False, expected, width, residual
+        return False, expected, residual, width
     held = cold[HELD_OFFSET] + added
     distance = abs(value - held)
     is_away, held_width = away(row, cold, distance)
     if is_away:
-        return True, held, max(width, held_width), distance
-    return False, expected, width, min(residual, distance)
+        return True, held, distance, held_width
+    return False, expected, min(residual, distance), width
 
 
 @helper
@@ -238,10 +248,10 @@ def _learn(
 @helper
 def _score_learn_one(
     row: F64, cold: F64, ts_ms: int, value: float, day: float, week: float, seasons: int
-) -> tuple[float, float, float, float, float, np.uint64, float]:
+) -> tuple[float, float, float, float, float, float, np.uint64, float]:
     """Score one sample, learn or hold it.
 
-    Returns the streams point, spread and level, expected, half band, parts, and the scale of
+    Returns the streams point, shift, spread and level, expected, half band, parts, and the scale of
     residuals if the profiles may learn the sample, else 0.
     """
     gap = pass_time(row, ts_ms)
@@ -251,13 +261,14 @@ def _score_learn_one(
     floor = FLOOR_RANGE * row[RANGE] + FLOOR_LEVEL * abs(row[MEAN]) + FLOOR_ZERO
     scale = max(0.7 * row[SCALE] + 0.3 * row[SCALE_FAST], floor)
     width = max(scale, row[ERROR] * math.sqrt(gap)) if gap > GAP_WIDER else scale
-    is_away, expected, width, residual = _compare_held(
+    is_away, expected, residual, firm = _compare_held(
         row, cold, value, _added(cold[HELD_SEASON], day, week), mix(row, day, week, count), width
     )
-    unit = min(residual / width, UNIT_MAX) if row[N] > FIRST_SAMPLES else 0.0
-    point, wide = _point_and_spread(row, unit, _spread_unit(row, floor))
+    unit = min(residual / max(width, firm), UNIT_MAX) if row[N] > FIRST_SAMPLES else 0.0
+    point, wide = _point_and_spread(row, unit, _spread_unit(row, floor), is_away)
     level = _level_stream(row, value, floor)
-    half = width * (row[POINT_TAIL] + BAND * row[POINT_TAIL + 1])
+    half = firm * (row[POINT_TAIL] + BAND * row[POINT_TAIL + 1])
+    shift = _shift(row, residual / firm) if is_away else 0.0
     is_flagged = _combine(point, wide, level) >= HOLD_SCORE
     if row[HOLDING] > 0.0:
         if _end_hold(row, cold, value, day, week, is_away):
@@ -267,10 +278,9 @@ def _score_learn_one(
         hold(row, cold, value, season, row[SLOW + 2 * season], steady_width)
     is_frozen = row[HOLDING] > 0.0 and (is_away or is_flagged)
     _learn(row, value, residual, day, week, scale, pace, is_frozen, is_flagged)
-    shift = point if is_away else 0.0
-    parts = _part(point - shift, 0) | _part(shift, 1) | _part(wide, 2) | _part(level, 3)
+    parts = _part(0.0 if is_away else point, 0) | _part(shift, 1) | _part(wide, 2) | _part(level, 3)
     parts |= np.uint64(season) << np.uint64(40)
-    return point, wide, level, expected, half, parts, 0.0 if is_frozen else scale
+    return point, shift, wide, level, expected, half, parts, 0.0 if is_frozen else scale
 
 
 @kernel(
@@ -319,7 +329,7 @@ def k_seasonal_score(
             continue
         row[N] += 1.0
         day, week = _season_values(row, coarse[slot], fine[fine_of[slot]], days_ms[i], weeks_ms[i])
-        point, wide, level, expected, half, parts, scale = _score_learn_one(
+        point, shift, wide, level, expected, half, parts, scale = _score_learn_one(
             row, cold[slot], ts_ms[i], value, day, week, seasons[slot]
         )
         if scale > 0.0 and row[SEASON] == 0.0:
@@ -334,6 +344,6 @@ def k_seasonal_score(
             row[SEASON], row[FINE_SINCE] = 2.0, float(ts_ms[i])
         if row[N] > warmup:
             out_severities[i] = _combine(point, wide, level)
-            out_scores[i] = _combine(point, wide, min(level, LEVEL_ALONE))
+            out_scores[i] = _combine(max(point, shift), wide, min(level, LEVEL_ALONE))
             out_alerts[i] = _combine(point, wide, 0.0)
             out_expected[i], out_half[i], out_parts[i] = expected, half, parts
