@@ -1,6 +1,6 @@
 """State arrays of the banks: growing, restoring, and the one check before a kernel runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -45,6 +45,20 @@ def restored(
     fresh = np.zeros(like.shape, like.dtype)  # zeros_like would touch every page of room to grow
     fresh[:n_rows] = saved[:n_rows]
     return fresh
+
+
+def copy_rows(pairs: Iterable[tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]]) -> None:
+    """Copy the second array of each pair into the first.
+
+    Raises
+    ------
+    RuntimeError
+        When two differ in shape: numpy would repeat one row over all others.
+    """
+    for array, source in pairs:
+        if array.shape != source.shape:
+            raise RuntimeError(f"BUG: {source.shape} copied into {array.shape}; grow it first")
+        np.copyto(array, source)
 
 
 def check_rows(slots: I32, ts_ms: I64, features: F64, n_slots: int, n_rows_max: int) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from aiops.detect.arrays import grown, restored
+from aiops.detect.arrays import copy_rows, grown, restored
 from aiops.detect.columns import U8, ScoreColumns
 from aiops.detect.kernels.alerts import BINS, MARKS_SIZE, MEMORY, WINDOW, k_alert_score
 from aiops.domain.samples import F64, I32, I64
@@ -71,6 +71,17 @@ class AlertBank:
             features,
             out.alerts,
             out.parts,
+        )
+
+    def copy_from(self, other: "AlertBank") -> None:
+        """Become equal to another bank of the same capacity."""
+        copy_rows(
+            (
+                (self._marks, other._marks),
+                (self._memory, other._memory),
+                (self._uses, other._uses),
+                (self._rings, other._rings),
+            )
         )
 
     def state(self, n_slots: int) -> dict[str, npt.NDArray[np.generic]]:

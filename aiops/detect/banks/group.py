@@ -1,12 +1,13 @@
 """The group bank: several series of one entity that are unusual together."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from aiops.detect.arrays import check_rows, grown, restored, writable
+from aiops.detect.arrays import check_rows, copy_rows, grown, restored, writable
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.kernels import group as layout
 from aiops.detect.kernels.group import k_group_judge
@@ -182,6 +183,28 @@ class GroupBank:
         now = int(self._rounds[self.entity_of(slot), layout.ROUND])
         age = max(now - int(self._links[slot, layout.REPORTED]), 0)
         return float(self._series[slot, layout.HELD]) * float(layout.HOLD**age)
+
+    @contextmanager
+    def expecting(self, entity: int, n_members: int) -> Iterator[None]:
+        """Within this context, rounds of an entity end once so many of its series reported."""
+        now = self._rounds[entity]
+        before = int(now[layout.MEMBERS])
+        now[layout.MEMBERS] = n_members
+        try:
+            yield
+        finally:
+            now[layout.MEMBERS] = before
+
+    def copy_from(self, other: "GroupBank") -> None:
+        """Become equal to another bank of the same capacity and as many entities."""
+        copy_rows(
+            (
+                (self._series, other._series),
+                (self._links, other._links),
+                (self._entities, other._entities),
+                (self._rounds, other._rounds),
+            )
+        )
 
     def state(self, n_slots: int, n_entities: int) -> dict[str, npt.NDArray[np.generic]]:
         """Return the live arrays, for a snapshot."""

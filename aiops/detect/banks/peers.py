@@ -1,12 +1,13 @@
 """The peer bank: one replica unlike its siblings."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from aiops.detect.arrays import check_rows, grown, restored, writable
+from aiops.detect.arrays import check_rows, copy_rows, grown, restored, writable
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.kernels import peers as layout
 from aiops.detect.kernels.peers import PEERS_MAX, k_peers_judge
@@ -152,6 +153,28 @@ class PeerBank:
             start = int(self._next[0])
             if n_out:
                 yield self._told(n_out, out)
+
+    @contextmanager
+    def expecting(self, group: int, n_members: int) -> Iterator[None]:
+        """Within this context, rounds of a group end once so many of its series reported."""
+        now = self._rounds[group]
+        before = int(now[layout.MEMBERS])
+        now[layout.MEMBERS] = n_members
+        try:
+            yield
+        finally:
+            now[layout.MEMBERS] = before
+
+    def copy_from(self, other: "PeerBank") -> None:
+        """Become equal to another bank of the same capacity and as many groups."""
+        copy_rows(
+            (
+                (self._replicas, other._replicas),
+                (self._links, other._links),
+                (self._members, other._members),
+                (self._rounds, other._rounds),
+            )
+        )
 
     def state(self, n_slots: int, n_groups: int) -> dict[str, npt.NDArray[np.generic]]:
         """Return the live arrays, for a snapshot."""

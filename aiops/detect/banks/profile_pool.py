@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from aiops.detect.arrays import grown, restored
+from aiops.detect.arrays import copy_rows, grown, restored
 from aiops.detect.columns import F32
 from aiops.detect.kernels.profile import FINE_SIZE
 from aiops.domain.samples import I32, I64
@@ -63,6 +63,23 @@ class ProfilePool:
         self.left[0] = left + len(rows)
         self.fine_of[slots] = 0
 
+    def copy_from(self, other: "ProfilePool") -> None:
+        """Become equal to another pool of the same capacity."""
+        if self._is_untouched and other._is_untouched and len(self.fine) == len(other.fine):
+            return  # as with nearly every series: it saves half of the time
+        if len(self.fine) != len(other.fine):
+            self.fine, self.free = np.zeros_like(other.fine), np.zeros_like(other.free)
+        else:
+            self.fine[self.fine_of] = 0  # rows that only this pool gave away go back empty
+        copy_rows(
+            (
+                (self.fine_of, other.fine_of),
+                (self.free, other.free),
+                (self.left, other.left),
+            )
+        )
+        self.fine[self.fine_of] = other.fine[self.fine_of]
+
     def state(self, n_slots: int) -> dict[str, npt.NDArray[np.generic]]:
         """Return which slots have rows, and these rows in the order of slots."""
         owners = np.flatnonzero(self.fine_of[:n_slots]).astype(np.int32)
@@ -90,3 +107,8 @@ class ProfilePool:
         fresh = np.arange(size - 1, n_owners, -1, dtype=np.int32)
         self.free[: len(fresh)] = fresh
         self.left = np.array([len(fresh)], np.int64)
+
+    @property
+    def _is_untouched(self) -> bool:
+        """Whether all rows are free, in the order they began in."""
+        return bool(self.left[0] == len(self.free)) and int(self.free[-1]) == 1

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.config import DetectConfig
-from aiops.detect.arrays import check_rows, grown, restored, writable
+from aiops.detect.arrays import check_rows, copy_rows, grown, restored, writable
 from aiops.detect.banks.alerts import AlertBank
 from aiops.detect.banks.profile_pool import ProfilePool
 from aiops.detect.calendar import Calendar
@@ -138,6 +138,19 @@ class SeasonalBank:
             out.parts,
         )
         self._alerts.score(self._hot, slots, ts_ms, features, out)
+
+    def copy_from(self, other: "SeasonalBank") -> None:
+        """Become equal to another bank of the same capacity, without new arrays."""
+        copy_rows(
+            (
+                (self._hot, other._hot),
+                (self._cold, other._cold),
+                (self._coarse, other._coarse),
+                (self._seasons, other._seasons),
+            )
+        )
+        self._pool.copy_from(other._pool)
+        self._alerts.copy_from(other._alerts)
 
     def state(self, n_slots: int) -> dict[str, npt.NDArray[np.generic]]:
         """Return the live arrays of the first `n_slots` slots, for a snapshot."""
