@@ -54,14 +54,15 @@ class AlertBank:
         """Forget everything about these slots."""
         self._marks[slots] = 0
 
-    def score(self, hot: F64, slots: I32, ts_ms: I64, features: F64, out: ScoreColumns) -> None:
+    def score(
+        self, slots: I32, ts_ms: I64, features: F64, intervals: F64, out: ScoreColumns
+    ) -> None:
         """Turn the evidence in `out.alerts` into alert scores, and add novelty to `out.parts`.
 
-        `hot` is the baseline's state, for the usual interval of each slot; columns as in
-        `SeasonalBank.score_learn`, already checked.
+        `intervals` are the usual intervals in ms as they were at each row; the other columns as
+        in `SeasonalBank.score_learn`, already checked.
         """
         k_alert_score(
-            hot,
             self._marks,
             self._memory,
             self._uses,
@@ -69,6 +70,7 @@ class AlertBank:
             slots,
             ts_ms,
             features,
+            intervals,
             out.alerts,
             out.parts,
         )

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from aiops.config import DetectConfig
 from aiops.detect.arrays import check_rows, copy_rows, grown, restored, writable
 from aiops.detect.banks.alerts import AlertBank
+from aiops.detect.banks.outlook import Outlook, look_out
 from aiops.detect.banks.profile_pool import ProfilePool
 from aiops.detect.calendar import Calendar
 from aiops.detect.columns import F32, U8, ScoreColumns
@@ -78,6 +79,7 @@ class SeasonalBank:
         self._seasons: U8 = np.zeros(capacity, np.uint8)
         self._pool = ProfilePool(capacity)
         self._alerts = AlertBank(capacity)
+        self._intervals: F64 = np.zeros(0)  # of the rows of a batch, no state
 
     def grow(self, capacity: int) -> None:
         """Make room for at least `capacity` slots; what the present ones learnt stays."""
@@ -115,6 +117,7 @@ class SeasonalBank:
         slots, ts_ms, features = writable(slots), writable(ts_ms), writable(features)
         days_ms, weeks_ms = self._calendar.civil(ts_ms)
         self._pool.make_room(n)
+        self._intervals = grown(self._intervals, n)
         k_seasonal_score(
             self._hot,
             self._cold,
@@ -136,8 +139,9 @@ class SeasonalBank:
             out.expected,
             out.half,
             out.parts,
+            self._intervals,
         )
-        self._alerts.score(self._hot, slots, ts_ms, features, out)
+        self._alerts.score(slots, ts_ms, features, self._intervals, out)
 
     def copy_from(self, other: "SeasonalBank") -> None:
         """Become equal to another bank of the same capacity, without new arrays."""
@@ -151,6 +155,12 @@ class SeasonalBank:
         )
         self._pool.copy_from(other._pool)
         self._alerts.copy_from(other._alerts)
+
+    def outlook(self, slots: I32, ts_ms: I64) -> Outlook:
+        """Return what is expected of slots at times to come, a row for each pair."""
+        profiles = self._coarse[slots], self._pool.fine[self._pool.fine_of[slots]]
+        civil_ms = self._calendar.civil(ts_ms)
+        return look_out(self._hot[slots], profiles, self._seasons[slots], ts_ms, civil_ms)
 
     def state(self, n_slots: int) -> dict[str, npt.NDArray[np.generic]]:
         """Return the live arrays of the first `n_slots` slots, for a snapshot."""

@@ -10,7 +10,6 @@ import math
 import numpy as np
 
 from aiops.detect.columns import U8, U64
-from aiops.detect.kernels.baseline import INTERVAL
 from aiops.detect.kernels.compile import helper, kernel
 from aiops.domain.samples import F64, I32, I64
 
@@ -43,7 +42,8 @@ _LOGS = np.array([math.log(max(k, 0.5 / BINS)) for k in range(WINDOW + 1)])
 def _damped(mark: F64, ts_ms: int, evidence: float, interval_ms: float) -> float:
     """Return by how much evidence exceeds the latest peak and the longest record; note the row."""
     fade_ms = max(PEAK_SPAN_MS, PEAK_ROWS * interval_ms)
-    left = mark[PEAK] * math.exp((mark[SEEN] - float(ts_ms)) / fade_ms) if mark[ROWS] else 0.0
+    passed_ms = max(float(ts_ms) - mark[SEEN], 0.0)  # a clock set back must not raise a peak
+    left = mark[PEAK] * math.exp(-passed_ms / fade_ms) if mark[ROWS] else 0.0
     mark[ROWS] += 1.0
     mark[SEEN] = float(ts_ms)
     mark[PEAK] = max(left, evidence)
@@ -155,11 +155,9 @@ def _novelty(mark: F64, memory: U8, uses: U8, ring: U8, mean: float, wanted: flo
 
 
 @kernel(
-    "void(f8[:,::1],f8[:,::1],u1[:,:,::1],u1[:,::1],u1[:,::1],i4[::1],i8[::1],f8[::1],f8[::1],"
-    "u8[::1])"
+    "void(f8[:,::1],u1[:,:,::1],u1[:,::1],u1[:,::1],i4[::1],i8[::1],f8[::1],f8[::1],f8[::1],u8[::1])"
 )
 def k_alert_score(
-    hot: F64,
     marks: F64,
     memory: U8,
     uses: U8,
@@ -167,17 +165,21 @@ def k_alert_score(
     slots: I32,
     ts_ms: I64,
     features: F64,
+    intervals: F64,
     alerts: F64,
     parts: U64,
 ) -> None:
-    """Turn each row's evidence in `alerts` into its alert score; add novelty to its parts."""
+    """Turn each row's evidence in `alerts` into its alert score; add novelty to its parts.
+
+    `intervals` are the usual intervals in ms, as they were at each row.
+    """
     for i in range(len(slots)):
         value = features[i]
         if math.isnan(value):
             continue
         slot = slots[i]
         mark = marks[slot]
-        interval_ms = hot[slot, INTERVAL]
+        interval_ms = intervals[i]
         alert = _damped(mark, ts_ms[i], alerts[i], interval_ms)
         novelty = 0.0
         if _step_over(mark, ts_ms[i], min(max(value, -1e150), 1e150), interval_ms):

@@ -16,6 +16,7 @@ from aiops.detect.kernels.baseline import (
     HELD_OFFSET,
     HELD_SEASON,
     HOLDING,
+    INTERVAL,
     LAST,
     LEVEL,
     LEVEL_MEAN,
@@ -285,7 +286,7 @@ def _score_learn_one(
 
 @kernel(
     "void(f8[:,::1],f8[:,::1],f4[:,::1],f4[:,::1],i4[::1],i4[::1],i8[::1],u1[::1],i4[::1],i8[::1],"
-    "i8[::1],i8[::1],f8[::1],f8,f8[::1],f8[::1],f8[::1],f8[::1],f8[::1],u8[::1])"
+    "i8[::1],i8[::1],f8[::1],f8,f8[::1],f8[::1],f8[::1],f8[::1],f8[::1],u8[::1],f8[::1])"
 )
 def k_seasonal_score(
     hot: F64,
@@ -308,16 +309,18 @@ def k_seasonal_score(
     out_expected: F64,
     out_half: F64,
     out_parts: U64,
+    out_intervals: F64,
 ) -> None:
     """Score every row against its slot and let the slot learn it, in the order of rows.
 
     `fine_free` is a stack of rows of `fine` nobody uses, `fine_left` its height: at least one for
-    each row of the batch.
+    each row of the batch. `out_intervals` gets the usual interval in ms as it is after the row.
     """
     for i in range(len(slots)):
         out_scores[i], out_severities[i], out_alerts[i] = 0.0, 0.0, 0.0
         out_expected[i], out_half[i] = math.nan, math.nan
         out_parts[i] = np.uint64(0)
+        out_intervals[i] = 0.0
         value = features[i]
         if math.isnan(value):
             continue
@@ -332,6 +335,7 @@ def k_seasonal_score(
         point, shift, wide, level, expected, half, parts, scale = _score_learn_one(
             row, cold[slot], ts_ms[i], value, day, week, seasons[slot]
         )
+        out_intervals[i] = row[INTERVAL]
         if scale > 0.0 and row[SEASON] == 0.0:
             first_day(row, coarse[slot], value, ts_ms[i], days_ms[i])
         elif scale > 0.0:
