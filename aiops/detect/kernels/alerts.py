@@ -17,7 +17,8 @@ from aiops.domain.samples import F64, I32, I64
 ROWS, SEEN, PEAK = range(3)
 # the step under way: epoch ms of its begin, sum and count of its values
 STEP_MS, SUM, COUNT = range(3, 6)
-# steps taken since the range began to be learnt, its ends, steps outside of it in a row
+# steps in which the range is learnt; then less than 0: -1 less the steps since; the ends of the
+# range, steps outside of it in a row
 STEPS, LOW, HIGH, OUTSIDE = range(6, 10)
 REMEMBERED = 10  # windows kept
 MARKS_SIZE = 11
@@ -73,6 +74,7 @@ def _learn_range(mark: F64, mean: float, wanted: float) -> None:
         width = max(mark[HIGH] - mark[LOW], 1e-9 * abs(mean) + 1e-12)
         mark[LOW] -= RANGE_PAD * width
         mark[HIGH] += RANGE_PAD * width
+        mark[STEPS] = -1.0
 
 
 @helper
@@ -129,12 +131,13 @@ def _remember(mark: F64, memory: U8, uses: U8, counts: U8) -> None:
 @helper
 def _novelty(mark: F64, memory: U8, uses: U8, ring: U8, mean: float, wanted: float) -> float:
     """Return what the window that this step ends is worth as news."""
-    mark[STEPS] += 1.0
-    if mark[STEPS] <= wanted:
+    if mark[STEPS] >= 0.0:
+        mark[STEPS] += 1.0
         _learn_range(mark, mean, wanted)
         return 0.0
     counts = ring[WINDOW:]
-    taken = int(mark[STEPS] - wanted) - 1
+    taken = int(-mark[STEPS]) - 1
+    mark[STEPS] -= 1.0
     place = taken % WINDOW
     if taken == 0:
         for k in range(BINS):
