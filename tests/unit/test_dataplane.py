@@ -146,7 +146,7 @@ def test_a_newcomer_in_a_used_slot_learns_from_nothing():
     assert feed(data, 2, noise(100), start_ms=later_ms)[0] == []
     feed(fresh, 2, noise(100), start_ms=later_ms)
     state, wanted = data.state(), fresh.state()
-    for name in ("hot", "cold", "profile"):
+    for name in ("hot", "cold", "coarse", "alert_marks", "alert_memory", "alert_rings"):
         assert state[name].tobytes() == wanted[name].tobytes()
 
 

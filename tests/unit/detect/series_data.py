@@ -42,6 +42,33 @@ NULLS = {
 }
 
 
+def with_faults(n):
+    """A slow wave, threefold now and then, 40 higher from its middle on."""
+    rng = np.random.default_rng(11)
+    values = 10 + np.sin(np.arange(n) / 60) + 0.3 * rng.normal(size=n)
+    for start in range(200, n, 500):
+        values[start : start + 60] *= 3
+    values[n // 2 :] += 40
+    return values
+
+
+def of_days(n_days, per_day=288, seed=4, spread=0.3):
+    """Days with a wave, from the Tuesday evening of START_MS on; weekends (UTC) are 4 lower."""
+    n = n_days * per_day
+    weekdays = (times(n, 86_400 / per_day) // 86_400_000 + 3) % 7
+    wave = 5 * np.sin(np.arange(n) * 2 * np.pi / per_day)
+    noise = spread * np.random.default_rng(seed).normal(size=n)
+    return 10 + wave - 4.0 * (weekdays >= 5) + noise
+
+
+def of_stretches(n, seed=6):
+    """Levels that hold for some ten samples each; the first 1000 lie closer to zero."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(4, 30, n // 4)
+    levels = np.repeat(rng.uniform(-2, 2, len(lengths)), lengths)[:n]
+    return levels * np.where(np.arange(n) < 1000, 0.5, 1.0) + 0.05 * rng.normal(size=n)
+
+
 def score_series(values, ts_ms, config=None, bank=None):
     config = config or DetectConfig()
     n = len(values)
