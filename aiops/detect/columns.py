@@ -27,7 +27,8 @@ class ScoreColumns:
         What the detector read, NaN for an absent sample.
     severities
         The score with all evidence, also such that lasts for days once it is there, as a level
-        never seen before does: for ranking and for comparing many series.
+        never seen before does, and what is left of the rows before: for ranking and for adding up
+        many series.
     alerts
         How much a person should be told of the row now: novel, and not soon after the last time.
         On the scale of `scores`, used for paging and evaluation; episodes do not open by it.

@@ -25,7 +25,7 @@ MARKS_SIZE = 11
 
 WINDOW = 26  # steps in a window: two hours and ten minutes of 5-minute means
 BINS = 8
-MEMORY = 40  # chosen: windows remembered, by room: 1 KiB a series in all
+MEMORY = 39  # chosen: windows remembered, by room: 1 KiB a series in all
 STEP_MIN_MS = 300_000.0
 RANGE_STEPS, RANGE_MS = 250.0, 259_200_000.0  # chosen: ten windows, and three of each hour
 RANGE_PAD = 0.5  # chosen: half the range seen, on each side

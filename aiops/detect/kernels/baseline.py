@@ -38,7 +38,8 @@ LEVEL = 36  # two sides of four columns, see `tails.py`; the column before it co
 HOLDING = LEVEL + 2 * LEVEL_SIDE  # 1 while the baseline is held
 SEASON = HOLDING + 1  # 0 on the first day, 1 coarse, 2 fine profile
 FINE_SINCE = HOLDING + 2  # epoch ms
-HOT_SIZE = HOLDING + 3
+KEPT = HOLDING + 3  # what is left of the severest samples
+HOT_SIZE = HOLDING + 4
 
 # cold: epoch ms of the hold's begin, its samples, those near the baseline in a row
 SINCE, HELD, NEAR = range(3)
@@ -63,6 +64,7 @@ RATE_SCALE_FAST, SPAN_SCALE_FAST = 0.05, 300_000.0
 RATE_RECENT, SPAN_RECENT = 0.08, 180_000.0
 RATE_USUAL, SPAN_USUAL = 0.004, 3_600_000.0
 RATE_RANGE, SPAN_RANGE = 0.002, 7_200_000.0
+RATE_KEPT, SPAN_KEPT = 0.03, 1_800_000.0
 RATE_INTERVAL = 0.02
 
 FREE_SAMPLES = 20.0  # until then residuals are measured with an unripe scale, and not ranked

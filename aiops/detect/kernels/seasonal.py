@@ -17,6 +17,7 @@ from aiops.detect.kernels.baseline import (
     HELD_SEASON,
     HOLDING,
     INTERVAL,
+    KEPT,
     LAST,
     LEVEL,
     LEVEL_MEAN,
@@ -26,11 +27,13 @@ from aiops.detect.kernels.baseline import (
     NEAR,
     POINT_TAIL,
     RANGE,
+    RATE_KEPT,
     RECENT,
     SCALE,
     SCALE_FAST,
     SEASON,
     SLOW,
+    SPAN_KEPT,
     SPREAD_TAIL,
     USUAL,
     WEEK_MS,
@@ -89,6 +92,7 @@ STREAMS = 0.18  # log10(1.5): two dependent streams count as one and a half test
 LEVEL_FREE = 4.0  # chosen: a level seen once in 10,000 samples tells nothing by itself
 LEVEL_GAIN = 3.5  # chosen: makes up for what LEVEL_FREE took, from 5.6 decades on more than that
 LEVEL_ALONE = 2.5  # chosen: records come in runs and last, so that they alone open nothing
+KEPT_MAX = 2.9  # chosen: what is over is never as rare as one in a thousand
 LEVEL_MAX = 16.0  # chosen: with the other streams below what a static threshold scores, 20
 HOLD_SCORE = 3.5  # chosen: one false hold in 3,000 samples, over with the second one after it
 HOLD_BACK = 2.0  # samples back in a row that end a hold
@@ -155,6 +159,17 @@ def _combine(point: float, wide: float, level: float) -> float:
     cubes: float = point * point * point + wide * wide * wide + level * level * level
     root: float = cubes ** (1.0 / 3.0)
     return max(root - STREAMS, 0.0)
+
+
+@helper
+def _keep(row: F64, severity: float) -> float:
+    """Return a severity, or what is left of those before it if that is more, up to a limit.
+
+    Metrics that one fault disturbs peak at different times; kept a while, their severities meet.
+    """
+    rate = min(RATE_KEPT, row[INTERVAL] / SPAN_KEPT)
+    row[KEPT] = max(severity, row[KEPT] * (1.0 - rate))
+    return max(severity, min(row[KEPT], KEPT_MAX))
 
 
 @helper
@@ -347,7 +362,7 @@ def k_seasonal_score(
             refine(coarse[slot], fine[fine_of[slot]])
             row[SEASON], row[FINE_SINCE] = 2.0, float(ts_ms[i])
         if row[N] > warmup:
-            out_severities[i] = _combine(point, wide, level)
+            out_severities[i] = _keep(row, _combine(point, wide, level))
             out_scores[i] = _combine(max(point, shift), wide, min(level, LEVEL_ALONE))
             out_alerts[i] = _combine(point, wide, 0.0)
             out_expected[i], out_half[i], out_parts[i] = expected, half, parts
