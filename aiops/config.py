@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from aiops.config_alarms import AlarmsConfig
+from aiops.config_forecast import ForecastConfig
 from aiops.config_groups import GroupConfig, PeersConfig
 from aiops.config_rules import DEFAULT_RULES, RULES_MAX, SeriesRule
 from aiops.config_section import Section
@@ -224,6 +225,7 @@ class DetectConfig(Section):
     river: tuple[RiverRule, ...] = Field((), description="River detectors to run as slow banks")
     group: GroupConfig = GroupConfig()
     peers: PeersConfig = PeersConfig()
+    forecast: ForecastConfig = ForecastConfig()
 
     @field_validator("time_zone")
     @classmethod

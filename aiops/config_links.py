@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from aiops.config import DetectConfig
 from aiops.config_rules import DEFAULT, OFF, SeriesRule
 
-RESERVED_NAMES = frozenset({DEFAULT, OFF, "seasonal", "group", "peers", "absence"})
+RESERVED_NAMES = frozenset({DEFAULT, OFF, "seasonal", "group", "peers", "absence", "forecast"})
 """Detectors of ours, and the words of `detect.rules[].detector`."""
 
 

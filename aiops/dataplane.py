@@ -25,6 +25,7 @@ from aiops.domain.anomaly import AnomalyEvent
 from aiops.domain.records import Evict, MetadataBatch
 from aiops.domain.samples import I32, I64, SampleBatch
 from aiops.domain.selector import parse_selector
+from aiops.forecast_watch import ForecastWatch
 from aiops.group_watch import GroupWatch
 from aiops.river_watch import RiverWatches
 from aiops.series.kernels import intake
@@ -88,6 +89,7 @@ class DataPlane:
         self._scratch = _Scratch.allocate(BATCH_ROWS_MAX)
         self._river = RiverWatches(detect, self.rules.columns, self.table.labels, BATCH_ROWS_MAX)
         self.groups = GroupWatch(detect, self.table, BATCH_ROWS_MAX)
+        self.forecasts = ForecastWatch(detect, self.table, self.bank, capacity)
 
     def take(self, batch: SampleBatch, now_ms: int) -> Outcome:
         """Run a batch through every stage."""
@@ -117,6 +119,7 @@ class DataPlane:
                 self._note(told, detector, outcome)
             last_ms = int(table.track[swept.fell, intake.LAST_TS].max())
             outcome.events.extend(self.groups.close(swept.fell, last_ms))
+        outcome.events.extend(self.forecasts.tick(now_ms))
         return outcome
 
     def learn_metadata(self, batch: MetadataBatch, now_ms: int) -> Outcome:
@@ -151,6 +154,7 @@ class DataPlane:
         outcome.events += self.absence.forget(idle, now_ms)
         self.quality.reset(idle)
         self.rules.forget(idle)
+        self.forecasts.forget(idle)
         self.table.evict(order.fingerprints, order.idle_before_ms)
         self.head.forget(idle)
         return outcome
@@ -180,6 +184,7 @@ class DataPlane:
             **self.rules.state(n),
             **self.notes.state(),
             **self.groups.state(n),
+            **self.forecasts.state(),
             **self.budget.state(),
         }
         arrays.update(self.bank.state(n))
@@ -211,6 +216,7 @@ class DataPlane:
         self.quality.restore(arrays, n)
         self.notes.restore(arrays)
         self.groups.restore(arrays, live)
+        self.forecasts.restore(arrays, live)
         self.budget.restore(arrays, live, self.table.labels)
 
     def _begin(self) -> Outcome:
@@ -229,6 +235,7 @@ class DataPlane:
         self.absence.admit(slots, self.table.labels, now_ms)
         self.budget.admit(slots, self.table.labels)
         self.groups.admit(slots)
+        self.forecasts.admit(slots)
 
     def _grow(self) -> None:
         capacity = self.table.capacity
@@ -240,6 +247,7 @@ class DataPlane:
         self.quality.grow(capacity)
         self.rules.grow(capacity)
         self.groups.grow(capacity)
+        self.forecasts.grow(capacity)
         if capacity > GROUP_SLOTS * len(self._named_days):
             grown = _unnamed(capacity)
             grown[: len(self._named_days)] = self._named_days
@@ -292,6 +300,7 @@ class DataPlane:
             self._note(told, detector, outcome)
         outcome.events += self.notes.release(slots, ts_ms, features, words)
         outcome.events.extend(self.groups.judge(slots, ts_ms, judged, self._out.scores))
+        self.forecasts.learn(slots, ts_ms, features)
         if rows.counts[intake.N_STALE]:
             ended = rows.flags[:n] == 2
             self._close(slots[ended], int(ts_ms[ended].max()), outcome)
@@ -338,12 +347,14 @@ class DataPlane:
         self.rules.reset(slots)
         self._river.reset(slots)
         self.groups.reset(slots)
+        self.forecasts.reset(slots)
 
     def _close(self, slots: I32, now_ms: int, outcome: Outcome) -> None:
         self._note(self.episodes.close_stale(slots, now_ms), SeasonalBank.name, outcome)
         for detector, told in self._river.close(slots, now_ms):
             self._note(told, detector, outcome)
         outcome.events.extend(self.groups.close(slots, now_ms))
+        outcome.events.extend(self.forecasts.close(slots, now_ms))
 
     def _note(self, events: Sequence[EpisodeEvent], detector: str, outcome: Outcome) -> None:
         version = self.bank.version if detector == self.bank.name else RiverBank.version

@@ -31,7 +31,12 @@ LAYERS: tuple[tuple[Unit, ...], ...] = (
     (("aiops.engine",),),
     (("aiops.pipeline",),),
     (("aiops.dataplane",),),
-    (("aiops.river_watch",), ("aiops.group_watch",), ("aiops.anomaly_notes",)),
+    (
+        ("aiops.river_watch",),
+        ("aiops.group_watch",),
+        ("aiops.forecast_watch",),
+        ("aiops.anomaly_notes",),
+    ),
     (
         ("aiops.lifecycle",),
         (
@@ -71,6 +76,7 @@ LAYERS: tuple[tuple[Unit, ...], ...] = (
             "aiops.config_groups",
             "aiops.config_alarms",
             "aiops.config_rules",
+            "aiops.config_forecast",
         ),
     ),
     (("aiops.clock",), ("aiops.worker",)),

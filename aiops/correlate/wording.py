@@ -65,7 +65,7 @@ def shorten(text: str, chars_max: int) -> str:
 
 
 def _seen_and_expected(anomaly: Anomaly) -> str:
-    if anomaly.kind is AnomalyKind.THRESHOLD:
+    if anomaly.kind in (AnomalyKind.THRESHOLD, AnomalyKind.FORECAST):
         return seen(anomaly)
     value, expected = format_alike((anomaly.value, anomaly.expected), anomaly.unit)
     return f"{value}, expected {expected}"

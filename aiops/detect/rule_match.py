@@ -1,8 +1,8 @@
 """The first rule that matches a label set, without asking all of them for every series."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from aiops.config_rules import SeriesRule
 from aiops.domain.labels import METRIC_NAME, Labels, label_value
 from aiops.domain.matchers import Matchers, match_all
 from aiops.domain.selector import parse_selector
@@ -13,6 +13,14 @@ NAMES_MAX = 50_000
 
 Candidate = tuple[int, Matchers]
 """Number of a rule that a metric's name admits, and what else it asks of the labels."""
+
+
+class Selecting(Protocol):
+    """A rule: it says which series it is for."""
+
+    @property
+    def match(self) -> str:
+        """A series selector."""
 
 
 class RuleMatch:
@@ -34,7 +42,7 @@ class RuleMatch:
     costs 0.6 us whatever the number of rules.
     """
 
-    def __init__(self, placed: Sequence[tuple[str, SeriesRule]]) -> None:
+    def __init__(self, placed: Sequence[tuple[str, Selecting]]) -> None:
         self._rules = [_matchers_of(place, rule.match) for place, rule in placed]
         self._candidates: dict[str, tuple[Candidate, ...]] = {}
 

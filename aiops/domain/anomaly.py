@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from aiops.domain.absence import AbsenceFacts
+from aiops.domain.forecast import ForecastFacts
 from aiops.domain.labels import Labels
 
 
@@ -41,7 +42,10 @@ class Anomaly:
     may be one of a group, and then has the labels the group is made by. Of an entity (kind group),
     `value` is the mean evidence of its series in decades, and `members` names those that were most
     unusual when it opened, each with its evidence. Of a threshold, `lower` and `upper` are the
-    bounds an operator has set, NaN for none, and `score` says that one was passed (20 or more).
+    bounds an operator has set, NaN for none, and `score` says that one was passed (20 or more). Of
+    a forecast they are the bound that is about to be reached, NaN for none, `expected` is what the
+    trend comes to within the time looked ahead, and `score` is -log10 of the chance that the bound
+    is not reached by then; `forecast` says when it is.
 
     `alert` is the highest alert score. `parts` are the streams whose own score was 1 or more at
     the peak, strongest first; `season` is the one its expectation came from: "day", "week" or "".
@@ -73,6 +77,7 @@ class Anomaly:
     detector_version: str = ""
     is_vetoed: bool = False
     veto_reason: str = ""
+    forecast: ForecastFacts | None = None
 
     @property
     def p_value(self) -> float:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from aiops.domain.absence import absence_text
 from aiops.domain.anomaly import Anomaly, AnomalyKind
+from aiops.domain.forecast import forecast_text
 from aiops.domain.labels import METRIC_NAME, label_value
 from aiops.domain.quality import FLAG_TEXTS, VETO_TEXTS
 from aiops.domain.quantity import format_alike, format_exactly
@@ -50,12 +51,9 @@ def explanation(anomaly: Anomaly) -> str:
 
 def seen(anomaly: Anomaly) -> str:
     """Return what was seen, and what was expected in its place."""
-    if anomaly.absence is not None:
-        return absence_text(anomaly.absence, anomaly.value, anomaly.expected)
-    if anomaly.kind is AnomalyKind.GROUP:
-        return _unusual_together(anomaly)
-    if anomaly.kind is AnomalyKind.THRESHOLD:
-        return _beyond_threshold(anomaly)
+    of_kind = _seen_of_kind(anomaly)
+    if of_kind:
+        return of_kind
     expected = "peers" if anomaly.kind is AnomalyKind.PEER else "expected"
     if math.isfinite(anomaly.lower) and math.isfinite(anomaly.upper):
         figures = (anomaly.value, anomaly.lower, anomaly.upper)
@@ -65,6 +63,17 @@ def seen(anomaly: Anomaly) -> str:
         return format_alike((anomaly.value,), anomaly.unit)[0]
     value, middle = format_alike((anomaly.value, anomaly.expected), anomaly.unit)
     return f"{value}, {expected} {middle}{_season(anomaly)}"
+
+
+def _seen_of_kind(anomaly: Anomaly) -> str:
+    """Return what was seen of a kind that has words of its own, "" for the others."""
+    if anomaly.absence is not None:
+        return absence_text(anomaly.absence, anomaly.value, anomaly.expected)
+    if anomaly.forecast is not None:
+        return forecast_text(anomaly.forecast, anomaly.value, anomaly.unit)
+    if anomaly.kind is AnomalyKind.GROUP:
+        return _unusual_together(anomaly)
+    return _beyond_threshold(anomaly) if anomaly.kind is AnomalyKind.THRESHOLD else ""
 
 
 def _beyond_threshold(anomaly: Anomaly) -> str:
@@ -97,6 +106,8 @@ def _odds(anomaly: Anomaly) -> str:
     """Return how seldom chance does that; of an absence the score is no such probability."""
     if anomaly.kind is AnomalyKind.THRESHOLD:
         return ""  # that it was passed is all there is to say
+    if anomaly.forecast is not None:
+        return ""  # the interval says it
     if anomaly.absence is not None or not anomaly.score > 0:
         return f"score {anomaly.score:.1f}"
     return f"{_once_in(anomaly.score)} (score {anomaly.score:.1f})"

@@ -12,6 +12,7 @@ from typing import TypedDict, cast
 from aiops.domain.absence import absence_from_json, absence_to_json
 from aiops.domain.alert import Alert
 from aiops.domain.anomaly import Anomaly, AnomalyKind
+from aiops.domain.forecast import forecast_from_json, forecast_to_json
 from aiops.domain.incident import (
     Incident,
     IncidentEventKind,
@@ -94,6 +95,7 @@ def anomaly_to_json(anomaly: Anomaly) -> dict[str, object]:
         "quality": list(anomaly.quality),
         "kind": anomaly.kind.value,
         "absence": absence_to_json(anomaly.absence),
+        "forecast": forecast_to_json(anomaly.forecast),
         "members": [
             {"series": series, "evidence": _spell(evidence)} for series, evidence in anomaly.members
         ],
@@ -133,6 +135,7 @@ def anomaly_from_json(data: Json) -> Anomaly:
         # incidents of older releases knew one kind and did not name it
         kind=AnomalyKind(_checked(data.get("kind", AnomalyKind.DEVIATION.value))),
         absence=absence_from_json(data.get("absence")),
+        forecast=forecast_from_json(data.get("forecast")),
         members=tuple(
             (_text(item, "series"), _number(item, "evidence"))
             for item in (_objects(data, "members") if "members" in data else ())

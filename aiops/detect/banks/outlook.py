@@ -6,6 +6,7 @@ import numpy as np
 
 from aiops.detect.columns import F32, U8
 from aiops.detect.kernels.baseline import (
+    BASE,
     ERROR,
     FINE_SINCE,
     INTERVAL,
@@ -16,7 +17,6 @@ from aiops.detect.kernels.baseline import (
     SLOW,
     TINY,
     WEEK_MS,
-    BASE,
     N,
 )
 from aiops.detect.kernels.profile import (
