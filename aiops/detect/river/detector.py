@@ -114,7 +114,14 @@ class BankDetector(base.AnomalyDetector, Generic[E]):
 
     def _time_ms(self, x: Features) -> int:
         given = x.get(TIME_KEY)
-        return self._next_ms if given is None else int(given)
+        if given is None:
+            return self._next_ms
+        if given != int(given):
+            raise ValueError(
+                f"{TIME_KEY} is {given}, give epoch milliseconds; scalers before the detector must "
+                f'not see it: compose.Select("{TIME_KEY}") + (compose.Discard("{TIME_KEY}") | ...)'
+            )
+        return int(given)
 
     def __getstate__(self) -> dict[str, object]:
         """Return the parameters and what was learnt; scoring alone never changes it."""
