@@ -103,7 +103,7 @@ def _compare(series: NaiveAlerts, counts: list[int]) -> float:
     if differences and min(differences) <= 18.475:
         _meet_again(series, series.windows[differences.index(min(differences))])
         return 0.0
-    if len(series.windows) == 40:
+    if len(series.windows) == 39:
         least = min(window.uses for window in series.windows)
         place = [window.uses for window in series.windows].index(least)
         series.windows[place] = NaiveWindow(counts)

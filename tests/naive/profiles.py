@@ -29,6 +29,7 @@ class NaiveProfile:
     base: float = 0.0
     stage: str = "first day"
     fine_since_ms: float = 0.0
+    seen: set[int] = field(default_factory=set)
     coarse: list[float] = field(default_factory=lambda: [0.0] * 24)
     quarters: list[float] = field(default_factory=lambda: [0.0] * 96)
     week: list[float] = field(default_factory=lambda: [0.0] * 168)
@@ -43,13 +44,25 @@ class NaiveProfile:
         return day, day + _at(self.week, _place(week_ms, HOUR_MS, 168))
 
     def fill_first_day(self, value: float, day_ms: int, interval_ms: float) -> None:
-        """Let the hour's bin be the mean of its samples so far, relative to the first sample."""
+        """Let the hour's bin be the mean of its samples so far, relative to the first sample.
+
+        The first sample of an hour stands for what was missed of it.
+        """
         hour, into_ms = divmod(day_ms, HOUR_MS)
-        gap = value - self.base - self.coarse[hour]
-        _move(self.coarse, hour, gap / (1 + into_ms / interval_ms))
+        share = 1 / (1 + into_ms / interval_ms) if hour in self.seen else 1.0
+        _move(self.coarse, hour, (value - self.base - self.coarse[hour]) * share)
+        self.seen.add(hour)
 
     def end_first_day(self, newest: int) -> float:
-        """Take out the trend, as the newest hour lies beside the oldest; return the rise."""
+        """Take out the trend, as the newest hour lies beside the oldest; return the rise.
+
+        Hours without a sample lie on lines between those around; before the first of all as it.
+        """
+        order = [(newest + 1 + k) % 24 for k in range(24)]
+        places = [k for k, hour in enumerate(order) if hour in self.seen]
+        known = [self.coarse[order[k]] for k in places]
+        for k, hour in enumerate(order):
+            self.coarse[hour] = float(np.float32(np.interp(k, places, known)))
         rise = self.coarse[newest] - self.coarse[(newest + 1) % 24]
         for k in range(24):
             _move(self.coarse, (newest + 1 + k) % 24, -rise * k / 23)

@@ -64,6 +64,7 @@ class NaiveSeries:
     level_n: float = 0.0
     sides: list[NaiveSide] = field(default_factory=list)
     hold: NaiveHold | None = None
+    kept: float = 0.0
     profile: NaiveProfile = field(default_factory=NaiveProfile)
 
 
@@ -92,7 +93,7 @@ def naive_seasonal_score(
     point, shift, spread, level = streams
     return (
         _combine(max(point, shift), spread, min(level, 2.5)),
-        _combine(point, spread, level),
+        _keep(series, _combine(point, spread, level)),
         _combine(point, spread, 0.0),
         *verdict,
     )
@@ -260,6 +261,13 @@ def _level_stream(series: NaiveSeries, value: float, floor: float) -> float:
 def _combine(point: float, spread: float, level: float) -> float:
     cubes = point * point * point + spread * spread * spread + level * level * level
     return max(cubes ** (1 / 3) - 0.18, 0.0)
+
+
+def _keep(series: NaiveSeries, severity: float) -> float:
+    """What is left of the severest samples counts, but never as one in a thousand."""
+    rate = min(0.03, series.interval_ms / (30 * MINUTE_MS))
+    series.kept = max(severity, series.kept * (1 - rate))
+    return max(severity, min(series.kept, 2.9))
 
 
 def _parts(streams: tuple[float, ...], season: int) -> int:

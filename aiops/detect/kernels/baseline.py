@@ -1,6 +1,6 @@
 """The baseline of a slot: its layout, forecasts, what they learn, and holding it.
 
-Leaf functions of `seasonal.py`, which Numba's cache alone watches: after an edit here touch it.
+Leaf functions of `seasonal.py`.
 """
 
 import math
@@ -17,6 +17,7 @@ from aiops.detect.kernels.profile import (
     WEEK_HOURS,
     between,
     fill_first_day,
+    fill_unseen,
     move_between,
     place,
     take_trend_out,
@@ -37,7 +38,7 @@ LEVEL_MEAN, LEVEL_WIDTH, LEVEL_N = range(33, 36)
 LEVEL = 36  # two sides of four columns, see `tails.py`; the column before it counts
 HOLDING = LEVEL + 2 * LEVEL_SIDE  # 1 while the baseline is held
 SEASON = HOLDING + 1  # 0 on the first day, 1 coarse, 2 fine profile
-FINE_SINCE = HOLDING + 2  # epoch ms
+FINE_SINCE = HOLDING + 2  # epoch ms; on the first day a bit for each hour that had samples
 KEPT = HOLDING + 3  # what is left of the severest samples
 HOT_SIZE = HOLDING + 4
 
@@ -263,10 +264,12 @@ def first_day(row: F64, coarse: F32, value: float, ts_ms: int, day_ms: int) -> N
 
     Errors seen while it was filled are too kind; it starts as good as the levels are.
     """
-    fill_first_day(coarse, day_ms, value - row[BASE], row[INTERVAL])
+    seen = fill_first_day(coarse, int(row[FINE_SINCE]), day_ms, value - row[BASE], row[INTERVAL])
+    row[FINE_SINCE] = float(seen)
     if float(ts_ms) - row[BORN] < FIRST_DAY_MS:
         return
     newest = min(int(float(day_ms) / HOUR_MS), HOURS - 1)
+    fill_unseen(coarse, seen, newest)
     rise = take_trend_out(coarse, newest)
     for k in range(4):
         row[DAY_FAST + k] += rise

@@ -2,8 +2,7 @@
 
 A slot has a `coarse` row, one value an hour of the civil day, and once that one is seen to help, a
 `fine` row with a value every quarter of an hour and, behind these, one for each hour of the week,
-relative to the day. Values are relative to the first sample, so that float32 will do. Numba's
-cache watches a kernel's own file alone: after an edit here touch `seasonal.py`.
+relative to the day. Values are relative to the first sample, so that float32 will do.
 """
 
 import numpy as np
@@ -52,11 +51,31 @@ def move_between(bins: F32, start: int, left: int, right: int, part: float, gap:
 
 
 @helper
-def fill_first_day(bins: F32, day_ms: int, value: float, interval_ms: float) -> None:
-    """Let the hour's bin be the mean of the hour's samples so far."""
+def fill_first_day(bins: F32, seen: int, day_ms: int, value: float, interval_ms: float) -> int:
+    """Let the hour's bin be the mean of the hour's samples so far; return the hours `seen`.
+
+    Bit k of `seen` is hour k. The first sample of an hour stands for what was missed of it.
+    """
     hour = min(int(float(day_ms) / HOUR_MS), HOURS - 1)
     into_ms = float(day_ms) - hour * HOUR_MS
-    move_bin(bins, hour, (value - np.float64(bins[hour])) / (1.0 + into_ms / interval_ms))
+    share = 1.0 / (1.0 + into_ms / interval_ms) if seen >> hour & 1 else 1.0
+    move_bin(bins, hour, (value - np.float64(bins[hour])) * share)
+    return seen | 1 << hour
+
+
+@helper
+def fill_unseen(bins: F32, seen: int, newest: int) -> None:
+    """Draw lines over hours without a sample, in the order of time; `newest` has one."""
+    before = 0
+    for k in range(1, HOURS + 1):
+        hour = (newest + k) % HOURS
+        if not seen >> hour & 1:
+            continue
+        after = np.float64(bins[hour])
+        first = np.float64(bins[(newest + before) % HOURS]) if before > 0 else after
+        for j in range(before + 1, k):
+            bins[(newest + j) % HOURS] = first + (j - before) / (k - before) * (after - first)
+        before = k
 
 
 @helper

@@ -1,7 +1,6 @@
 """Tail probabilities: how rare a value is beyond a running quantile of its own past.
 
-Leaf functions that several kernels share. Numba's cache watches a kernel's own file alone: after
-an edit here touch `seasonal.py`.
+Leaf functions that several kernels share.
 """
 
 import math

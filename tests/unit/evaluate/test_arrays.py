@@ -86,7 +86,7 @@ def test_one_call_gives_what_the_service_gives_batch_by_batch(series, batch_rows
         out = ScoreColumns.allocate(len(part))
         slots, part_ms = np.zeros(len(part), np.int32), ts_ms[start : start + batch_rows]
         bank.score_learn(slots, part_ms, part, out)
-        severity += out.scores.tolist()
+        severity += out.severities.tolist()
         alert += out.alerts.tolist()
         expected += out.expected.tolist()
     assert whole.severity.tolist() == severity
