@@ -1,6 +1,7 @@
 """`aiops check`: find every fault in a configuration without starting anything."""
 
 import argparse
+import importlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "check",
         help="check a configuration file",
         description="Check a configuration file as `aiops serve` would read it, AIOPS_ variables "
-        "included, with its selectors and playbooks. Prints OK or every problem.",
+        "included, with its selectors, River detectors and playbooks. Prints OK or every problem.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="configuration (YAML)")
 
@@ -46,6 +47,7 @@ def check_file(path: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
     return (
         *_selector_problems(config),
         *link_problems(config.detect),
+        *_river_problems(config),
         *_playbook_problems(config),
     )
 
@@ -56,6 +58,13 @@ def _selector_problems(config: Config) -> Iterator[str]:
             parse_selector(text)
         except QueryError as error:
             yield f'{place}: {text!r} is not allowed; give a selector, {{job="node"}}: {error}'
+
+
+def _river_problems(config: Config) -> Iterator[str]:
+    if config.detect.river:
+        # Loaded by name: River takes a second to import, which other configurations need not pay.
+        module = importlib.import_module("aiops.detect.river_build")
+        yield from module.river_problems(config.detect.river)
 
 
 def _playbook_problems(config: Config) -> tuple[str, ...]:

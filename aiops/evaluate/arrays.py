@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from river import compose
 
 from aiops.config import Config, DetectConfig, RiverRule
-from aiops.detect.banks.river_bank import RiverBank, build_detector
+from aiops.detect.banks.river_bank import RiverBank
 from aiops.detect.banks.seasonal import SeasonalBank
 from aiops.detect.columns import ScoreColumns
+from aiops.detect.river_build import build_detector
 from aiops.domain.samples import F64, I32, I64
 from aiops.errors import ConfigError
 

@@ -1,75 +1,33 @@
 """River detectors as a slow bank: one object a slot, Python speed, the same scale of scores."""
 
-import importlib
 import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from river import base, compose
+from river import base
 
 from aiops.config import DetectConfig, RiverRule
 from aiops.detect.arrays import check_rows
 from aiops.detect.calibrate import TailCalibrator
 from aiops.detect.columns import ScoreColumns
+from aiops.detect.river_build import build_detector
 from aiops.domain.samples import F64, I32, I64
-from aiops.errors import ConfigError
+
+UNHEARD_SAMPLES = 10
+"""Chosen: what a detector answers to its first samples is no measure of the later ones; where a
+spread is still zero it may be 1e10 (`StandardAbsoluteDeviation`)."""
 
 _log = logging.getLogger(__name__)
-
-
-def build_detector(rule: RiverRule) -> base.AnomalyDetector:
-    """Return a fresh detector as a rule names it: one class, or a pipeline of them.
-
-    `river.preprocessing.MinMaxScaler | river.anomaly.HalfSpaceTrees` is a pipeline; `params` go
-    to its last step.
-
-    Raises
-    ------
-    ConfigError
-        When a path is no River estimator, the last step is no unsupervised anomaly detector, or
-        its constructor refuses the parameters.
-    """
-    classes = [_resolve(path.strip(), rule) for path in rule.detector.split("|")]
-    steps: list[base.Estimator] = []
-    try:
-        steps.extend(cls() for cls in classes[:-1])
-        steps.append(classes[-1](**rule.params))
-    except (TypeError, ValueError) as error:
-        raise _problem(rule, f"refused its parameters: {error}") from error
-    last = steps[-1]
-    if not isinstance(last, base.AnomalyDetector):
-        raise _problem(rule, "does not end in an unsupervised anomaly detector")
-    if not all(isinstance(step, base.Transformer) for step in steps[:-1]):
-        raise _problem(rule, "has a step before the last that is no transformer")
-    # A pipeline counts as what its last step is; River's own isinstance says the same.
-    return last if len(steps) == 1 else cast("base.AnomalyDetector", compose.Pipeline(*steps))
-
-
-def _resolve(path: str, rule: RiverRule) -> type[base.Estimator]:
-    module_path, _, name = path.rpartition(".")
-    if module_path.split(".")[0] != "river":
-        raise _problem(rule, f"is not part of river: {path}")
-    try:
-        found = getattr(importlib.import_module(module_path), name)
-    except (ImportError, AttributeError) as error:
-        raise _problem(rule, f"does not exist: {path}") from error
-    if not (isinstance(found, type) and issubclass(found, base.Estimator)):
-        raise _problem(rule, f"is no River estimator: {path}")
-    return found
-
-
-def _problem(rule: RiverRule, text: str) -> ConfigError:
-    return ConfigError((f"detect.river[{rule.name}].detector {rule.detector!r} {text}",))
 
 
 @dataclass(slots=True)
 class _Watch:
     detector: base.AnomalyDetector
     calibrator: TailCalibrator
+    n_unheard: int = UNHEARD_SAMPLES
 
 
 class RiverBank:
@@ -81,7 +39,8 @@ class RiverBank:
         Names the detector, its parameters, the key the sample is passed under (`feature`) and
         how many series it may watch (`series_max`).
     config
-        `warmup_samples` is used: so many samples of a slot are learnt before one is judged.
+        `warmup_samples` is used: so many scores of a slot are ranked before one is told, not
+        counting the first ten.
     capacity
         Number of slots that exist; only `series_max` of them are ever watched.
 
@@ -167,6 +126,9 @@ class RiverBank:
             return self._failed(repr(error))
         if not math.isfinite(raw):
             return self._failed(f"score {raw}")
+        if watch.n_unheard > 0:
+            watch.n_unheard -= 1
+            return 0.0
         return watch.calibrator.score_learn(raw)
 
     def _failed(self, reason: str) -> float:

@@ -67,6 +67,27 @@ def test_selectors_are_parsed_wherever_they_stand(tmp_path):
     assert "illegal regex" in problems[3]
 
 
+def test_river_detectors_are_built_and_tried(tmp_path):
+    path = write(
+        tmp_path,
+        """
+        detect:
+          river:
+            - {name: a, detector: river.anomaly.HalfSpaceTree}
+            - name: b
+              detector: river.preprocessing.MinMaxScaler | river.anomaly.HalfSpaceTrees
+              params: {n_trees: 25, height: 8, seed: 1}
+            - {name: c, detector: river.anomaly.HalfSpaceTrees, params: {trees: 25}}
+        """,
+    )
+    first, second = check.check_file(path, {})
+    assert first == (
+        "detect.river[0].detector: river.anomaly.HalfSpaceTree does not exist; "
+        "did you mean HalfSpaceTrees?"
+    )
+    assert second.startswith("detect.river[2].params: 'trees' is no parameter of HalfSpaceTrees; ")
+
+
 def test_the_shipped_example_configuration_is_sound():
     assert check.check_file(Path(__file__).parents[3] / "config/aiops.yaml", {}) == ()
 

@@ -1,16 +1,18 @@
 import logging
 import math
+import re
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from river import compose
+from river import anomaly, compose
 from series_data import times
 
 from aiops.config import DetectConfig, RiverRule
-from aiops.detect.banks.river_bank import RiverBank, build_detector
+from aiops.detect.banks.river_bank import RiverBank
 from aiops.detect.calibrate import TailCalibrator
 from aiops.detect.columns import ScoreColumns
+from aiops.detect.river_build import build_detector, river_problems
 from aiops.errors import ConfigError
 
 SPACES = "river.preprocessing.MinMaxScaler | river.anomaly.HalfSpaceTrees"
@@ -44,10 +46,14 @@ def test_a_pipeline_is_built_with_parameters_for_its_last_step():
         ("river.anomaly.NoSuchThing", "does not exist"),
         ("river.nowhere.HalfSpaceTrees", "does not exist"),
         ("river.checks.yield_checks", "no River estimator"),
-        ("river.preprocessing.StandardScaler", "does not end in"),
-        ("river.anomaly.GaussianScorer", "does not end in"),
+        ("river.anomaly.HalfSpaceTree", "did you mean HalfSpaceTrees?"),
+        ("river.base.AnomalyDetector", "only the base of others"),
+        ("river.preprocessing.StandardScaler", "StandardScaler is no anomaly detector"),
+        ("river.linear_model.LinearRegression", "LinearRegression is no anomaly detector"),
+        ("river.preprocessing.StandardScaler | river.anomaly.GaussianScorer", "name it alone"),
         ("river.anomaly.HalfSpaceTrees | river.anomaly.HalfSpaceTrees", "no transformer"),
-        ("river.anomaly.QuantileFilter", "refused its parameters"),
+        ("river.anomaly.QuantileFilter", "needs anomaly_detector, q as well"),
+        ("river.feature_extraction.TFIDF | river.anomaly.OneClassSVM", "fails on a plain sample"),
     ],
 )
 def test_what_is_no_detector_is_refused_with_the_reason(detector, reason):
@@ -63,9 +69,62 @@ def test_a_path_outside_river_does_not_pass_the_schema(path):
         rule(path)
 
 
-def test_unknown_parameters_are_refused():
-    with pytest.raises(ConfigError, match="refused its parameters"):
-        build_detector(rule(params={"no_such": 1}))
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({"no_such": 1}, "'no_such' is no parameter of HalfSpaceTrees; it takes n_trees, height"),
+        ({"n_trees": "many"}, "fails on a plain sample: TypeError"),
+        ({"StandardScaler.with_std": True}, "no step is called StandardScaler"),
+        ({"MinMaxScale.x": 1}, "did you mean MinMaxScaler?"),
+        ({"MinMaxScaler.x": 1}, "'x' is no parameter of MinMaxScaler; it takes "),
+    ],
+)
+def test_parameters_that_do_not_fit_are_refused(params, reason):
+    with pytest.raises(ConfigError, match=re.escape(reason)):
+        build_detector(rule(params=params))
+
+
+def test_each_step_of_a_pipeline_can_have_parameters():
+    path = "river.preprocessing.StandardScaler | river.anomaly.HalfSpaceTrees"
+    built = build_detector(rule(path, params={"StandardScaler.with_std": False, "n_trees": 3}))
+    assert built["StandardScaler"].with_std is False
+    assert built["HalfSpaceTrees"].n_trees == 3
+
+
+@pytest.mark.parametrize("name", ["GaussianScorer", "StandardAbsoluteDeviation"])
+def test_a_supervised_detector_judges_the_value_of_the_sample(name):
+    values = np.random.default_rng(1).normal(10, 1, 400)
+    values[300] = 60.0
+    out = feed(bank_of(detector=f"river.anomaly.{name}"), values)
+    assert out.scores[300] == out.scores[200:].max() > 1.5
+    other = feed(bank_of(detector=f"river.anomaly.{name}"), values, slot=3)
+    assert other.scores.tolist() == out.scores.tolist()
+
+
+def test_every_faulty_rule_is_told_with_its_place():
+    faulty = rule("river.anomaly.NoSuchThing"), rule(), rule(params={"n_trees": "many"})
+    places = [problem.split(": ")[0] for problem in river_problems(faulty)]
+    assert places == ["detect.river[0].detector", "detect.river[2].params"]
+
+
+def test_every_detector_of_river_can_be_named_or_is_refused_for_what_it_needs():
+    made, refused = set(), {}
+    for name in anomaly.__all__:
+        try:
+            build_detector(rule(f"river.anomaly.{name}"))
+            made.add(name)
+        except ConfigError as error:
+            refused[name] = str(error)
+    assert made >= {"HalfSpaceTrees", "LocalOutlierFactor", "OneClassSVM", "GaussianScorer"}
+    assert set(refused) == {"PredictiveAnomalyDetection", "QuantileFilter", "ThresholdFilter"}
+    assert "needs anomaly_detector" in refused["QuantileFilter"]
+
+
+def test_wild_answers_to_the_first_samples_do_not_spoil_the_scale():
+    values = np.random.default_rng(1).normal(10, 1, 400)
+    values[300] = 60.0
+    out = feed(bank_of(detector="river.anomaly.StandardAbsoluteDeviation"), values)
+    assert out.scores[300] > 5 > out.scores[:300].max()
 
 
 def test_an_outlier_scores_high_and_ordinary_samples_do_not():

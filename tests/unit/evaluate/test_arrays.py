@@ -215,7 +215,7 @@ def test_the_configuration_decides_the_warm_up():
     [
         ("no_such", "'no_such' is unknown; give 'default'"),
         ("river.anomaly.NoSuch", "does not exist"),
-        ("river.preprocessing.StandardScaler", "does not end in"),
+        ("river.preprocessing.StandardScaler", "is no anomaly detector"),
         ("river.anomaly.X; import os", "is unknown"),
     ],
 )
