@@ -284,7 +284,7 @@ class Service:
             rows=stores.samples,
             known=Known(self._clock.now_ms(), stores.state.high_water()[0]),
         )
-        graph.door.intake.directory.announce(graph.core.data.table.live_fingerprints())
+        graph.door.intake.directory.announce(graph.core.data.table.sent_fingerprints())
         graph.engine.start()
         stack.callback(graph.engine.close)
         stores.journal.start(graph.engine.submit)

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from aiops.config_alarms import AlarmsConfig
+from aiops.config_derived import DerivedConfig
 from aiops.config_forecast import ForecastConfig
 from aiops.config_groups import GroupConfig, PeersConfig
 from aiops.config_rules import DEFAULT_RULES, RULES_MAX, SeriesRule
@@ -361,6 +362,7 @@ class Config(Section):
     store: StoreConfig = StoreConfig()
     detect: DetectConfig = DetectConfig()
     alarms: AlarmsConfig = AlarmsConfig()
+    derived: DerivedConfig = DerivedConfig()
     correlate: CorrelateConfig = CorrelateConfig()
     notify: NotifyConfig = NotifyConfig()
     remediate: RemediateConfig = RemediateConfig()

@@ -27,7 +27,12 @@ _WORDS: dict[type, str] = {
     float: "a number",
     bool: "true or false",
 }
-_PLURALS: dict[type, str] = {str: "texts", Path: "paths", date: "dates, YYYY-MM-DD"}
+_PLURALS: dict[type, str] = {
+    str: "texts",
+    float: "numbers",
+    Path: "paths",
+    date: "dates, YYYY-MM-DD",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.anomaly_notes import AnomalyNotes
+from aiops.batch_rows import BatchRows
 from aiops.clock import day_of
 from aiops.config import Config
+from aiops.derived_watch import DerivedRows, DerivedWatch, Former
 from aiops.detect.absence import Absence, SeriesNames
 from aiops.detect.banks.river_bank import RiverBank
 from aiops.detect.banks.seasonal import SeasonalBank
@@ -29,9 +31,8 @@ from aiops.forecast_watch import ForecastWatch
 from aiops.group_watch import GroupWatch
 from aiops.river_watch import RiverWatches
 from aiops.series.kernels import intake
-from aiops.series.kernels.intake import k_intake_prepare
 from aiops.series.quality import QualityState
-from aiops.series.table import SeriesTable
+from aiops.series.table import DERIVED, SeriesTable
 from aiops.store.head import Head, JudgedRows, SealedBlock, SealedGroup
 from aiops.store.kernels.head import GROUP_SLOTS
 
@@ -86,23 +87,26 @@ class DataPlane:
         """Time of the newest row among series that were forgotten, -1 when none ever was."""
         self._named_days = _unnamed(capacity)
         self._out = ScoreColumns.allocate(BATCH_ROWS_MAX)
-        self._scratch = _Scratch.allocate(BATCH_ROWS_MAX)
+        self._rows = BatchRows.allocate(BATCH_ROWS_MAX)
+        self._derived_rows = BatchRows.allocate(BATCH_ROWS_MAX)
         self._river = RiverWatches(detect, self.rules.columns, self.table.labels, BATCH_ROWS_MAX)
         self.groups = GroupWatch(detect, self.table, BATCH_ROWS_MAX)
+        self.derived = DerivedWatch(config.derived, self.table, capacity)
         self.forecasts = ForecastWatch(detect, self.table, self.bank, capacity)
 
     def take(self, batch: SampleBatch, now_ms: int) -> Outcome:
         """Run a batch through every stage."""
         outcome = self._begin()
         if batch.new_blocks:
-            self._admit(batch, now_ms)
+            self._admit(batch, now_ms, outcome)
         for start in range(0, len(batch), BATCH_ROWS_MAX):
             part = slice(start, start + BATCH_ROWS_MAX)
             rows = self._prepare(batch, part, now_ms, outcome)
-            self._judge(rows, outcome)
+            self._take_rows(rows, now_ms, outcome)
             n = rows.n_rows
-            self.budget.advance(rows.slots[:n], rows.ts_ms[:n], now_ms, self._live)
-            self._remember(rows, outcome)
+            kept = (rows.slots[:n], rows.ts_ms[:n], rows.bits[:n])
+            for derived in self.derived.follow(*kept, now_ms):
+                self._take_rows(self._prepare_derived(derived, now_ms), now_ms, outcome)
         return outcome
 
     def tick(self, now_ms: int) -> Outcome:
@@ -114,26 +118,19 @@ class DataPlane:
         # what is absent opens before what it takes over from closes, so that no incident ends
         outcome.events += swept.events
         if len(swept.fell):
-            self._note(self.episodes.reset(swept.fell), SeasonalBank.name, outcome)
-            for detector, told in self._river.lose(swept.fell):
+            fell = self.derived.with_derived(swept.fell)
+            self._note(self.episodes.reset(fell), SeasonalBank.name, outcome)
+            for detector, told in self._river.lose(fell):
                 self._note(told, detector, outcome)
-            last_ms = int(table.track[swept.fell, intake.LAST_TS].max())
-            outcome.events.extend(self.groups.close(swept.fell, last_ms))
+            last_ms = int(table.track[fell, intake.LAST_TS].max())
+            outcome.events.extend(self.groups.close(fell, last_ms))
         outcome.events.extend(self.forecasts.tick(now_ms))
         return outcome
 
     def learn_metadata(self, batch: MetadataBatch, now_ms: int) -> Outcome:
         """Take over family types; series of another kind start to learn anew."""
         outcome = self._begin()
-        former = self.table.learn_metadata(batch.entries)
-        if former:
-            changed: I32 = np.fromiter(former, np.int32, len(former))
-            kinds = self.table.track[changed, intake.KIND]
-            # Rows in memory were judged by the former kind, and their block has to say so.
-            self.table.track[changed, intake.KIND] = list(former.values())
-            self._seal_groups(changed, outcome)
-            self.table.track[changed, intake.KIND] = kinds
-            self._reset_detectors(changed, outcome, now_ms)
+        self._change_kinds(self.table.learn_metadata(batch.entries), outcome, now_ms)
         return outcome
 
     def evict(self, order: Evict, now_ms: int) -> Outcome:
@@ -143,7 +140,9 @@ class DataPlane:
         slot_values = np.empty(len(fingerprints), np.uint64)
         self.table.find(fingerprints, slot_values)
         live = slot_values[slot_values < np.uint64(self.table.n_slots)].astype(np.int32)
-        idle: I32 = np.unique(live[self.table.seen_ms[live] < order.idle_before_ms])
+        sent: I32 = np.unique(live[self.table.seen_ms[live] < order.idle_before_ms])
+        idle, former = self.derived.forget(sent)
+        self._change_kinds(former, outcome, now_ms)
         if len(idle):
             newest_ms = int(self.table.track[idle, intake.LAST_TS].max())
             self.forgotten_ms = max(self.forgotten_ms, newest_ms)
@@ -155,7 +154,7 @@ class DataPlane:
         self.quality.reset(idle)
         self.rules.forget(idle)
         self.forecasts.forget(idle)
-        self.table.evict(order.fingerprints, order.idle_before_ms)
+        self.table.evict(self.table.fingerprints[idle].tolist(), order.idle_before_ms)
         self.head.forget(idle)
         return outcome
 
@@ -184,6 +183,7 @@ class DataPlane:
             **self.rules.state(n),
             **self.notes.state(),
             **self.groups.state(n),
+            **self.derived.state(n),
             **self.forecasts.state(),
             **self.budget.state(),
         }
@@ -209,10 +209,12 @@ class DataPlane:
         self._named_days[: len(arrays["labels.days"])] = arrays["labels.days"]
         self.forgotten_ms = int(arrays["labels.forgotten_ms"][0])
         live = self.table.index.select(())
+        self.derived.restore(arrays, live)
         self.rules.restore(arrays, live, self.table.labels)
         self.bank.limit_seasons(live, self.rules.columns.seasons[live])
         self._river.restore(arrays, live)
-        self.absence.restore(arrays, live, self.table.labels)
+        sent: I32 = live[self.table.roles[live] != DERIVED]
+        self.absence.restore(arrays, sent, self.table.labels)
         self.quality.restore(arrays, n)
         self.notes.restore(arrays)
         self.groups.restore(arrays, live)
@@ -225,14 +227,18 @@ class DataPlane:
             self._note(told, detector, outcome)
         return outcome
 
-    def _admit(self, batch: SampleBatch, now_ms: int) -> None:
+    def _admit(self, batch: SampleBatch, now_ms: int, outcome: Outcome) -> None:
         slots = self.table.add(batch.new_fingerprints, batch.new_blocks, now_ms)
+        self._enter(slots)
+        self.absence.admit(slots, self.table.labels, now_ms)
+        self._change_kinds(self.derived.admit(slots), outcome, now_ms)
+
+    def _enter(self, slots: I32) -> None:
         self._grow()
         self._named_days[slots // GROUP_SLOTS] = -1
         self.rules.admit(slots, self.table.labels)
         self.bank.limit_seasons(slots, self.rules.columns.seasons[slots])
         self._river.admit(slots)
-        self.absence.admit(slots, self.table.labels, now_ms)
         self.budget.admit(slots, self.table.labels)
         self.groups.admit(slots)
         self.forecasts.admit(slots)
@@ -247,44 +253,46 @@ class DataPlane:
         self.quality.grow(capacity)
         self.rules.grow(capacity)
         self.groups.grow(capacity)
+        self.derived.grow(capacity)
         self.forecasts.grow(capacity)
         if capacity > GROUP_SLOTS * len(self._named_days):
             grown = _unnamed(capacity)
             grown[: len(self._named_days)] = self._named_days
             self._named_days = grown
 
-    def _live(self) -> I32:
-        return self.table.index.select(())
+    def _judged(self) -> I32:
+        live = self.table.index.select(())
+        judged: I32 = live[self.table.track[live, intake.KIND] <= intake.COUNTER]
+        return judged
 
-    def _prepare(
-        self, batch: SampleBatch, part: slice, now_ms: int, outcome: Outcome
-    ) -> "_Scratch":
-        scratch = self._scratch
-        fingerprints = batch.fingerprints[part]
-        slot_values = scratch.slot_values[: len(fingerprints)]
+    def _take_rows(self, rows: BatchRows, now_ms: int, outcome: Outcome) -> None:
+        self._judge(rows, outcome)
+        n = rows.n_rows
+        self.budget.advance(rows.slots[:n], rows.ts_ms[:n], now_ms, self._judged)
+        self._remember(rows, outcome)
+
+    def _prepare(self, batch: SampleBatch, part: slice, now_ms: int, outcome: Outcome) -> BatchRows:
+        rows, track = self._rows, self.table.track
+        fingerprints, ts_ms = batch.fingerprints[part], batch.ts_ms[part]
+        slot_values = rows.slot_values[: len(fingerprints)]
         self.table.find(fingerprints, slot_values)
-        ts_ms = batch.ts_ms[part]
-        outcome.events += self.absence.hear(slot_values, ts_ms, now_ms, self.table.track)
-        k_intake_prepare(
-            slot_values,
-            ts_ms,
-            batch.values[part].view(np.uint64),
-            self.table.track,
-            scratch.slots,
-            scratch.ts_ms,
-            scratch.bits,
-            scratch.features,
-            scratch.flags,
-            scratch.fates,
-            scratch.counts,
-        )
-        self.counts += scratch.counts
-        scratch.n_rows = int(scratch.counts[intake.N_KEPT])
-        judged = (slot_values, ts_ms, scratch.fates[: len(ts_ms)])
-        self.quality.note(judged, now_ms, self.table.seen_ms, scratch.words)
-        return scratch
+        outcome.events += self.absence.hear(slot_values, ts_ms, now_ms, track)
+        rows.prepare(slot_values, ts_ms, batch.values[part].view(np.uint64), track)
+        self.counts += rows.counts
+        judged = (slot_values, ts_ms, rows.fates[: len(ts_ms)])
+        self.quality.note(judged, now_ms, self.table.seen_ms, rows.words)
+        return rows
 
-    def _judge(self, rows: "_Scratch", outcome: Outcome) -> None:
+    def _prepare_derived(self, derived: DerivedRows, now_ms: int) -> BatchRows:
+        if len(derived.new_slots):
+            self._enter(derived.new_slots)
+        rows = self._derived_rows
+        n = rows.prepare(derived.slot_values, derived.ts_ms, derived.bits, self.table.track)
+        self.table.seen_ms[rows.slots[:n]] = now_ms
+        rows.words[:n] = 0  # they come as observations do: no gap or delay of theirs is odd
+        return rows
+
+    def _judge(self, rows: BatchRows, outcome: Outcome) -> None:
         n = rows.n_rows
         slots, ts_ms, features = rows.slots[:n], rows.ts_ms[:n], rows.features[:n]
         words = rows.words[:n]
@@ -305,7 +313,7 @@ class DataPlane:
             ended = rows.flags[:n] == 2
             self._close(slots[ended], int(ts_ms[ended].max()), outcome)
 
-    def _remember(self, rows: "_Scratch", outcome: Outcome) -> None:
+    def _remember(self, rows: BatchRows, outcome: Outcome) -> None:
         n = rows.n_rows
         judged = JudgedRows(
             rows.slots[:n],
@@ -340,6 +348,17 @@ class DataPlane:
             labels = tuple(self.table.block(slot) for slot in members)
         return SealedBlock(sealed, fingerprints, kinds, labels)
 
+    def _change_kinds(self, former: Former, outcome: Outcome, now_ms: int) -> None:
+        if not former:
+            return
+        changed: I32 = np.fromiter(former, np.int32, len(former))
+        kinds = self.table.track[changed, intake.KIND]
+        # Rows in memory were judged by the former kind, and their block has to say so.
+        self.table.track[changed, intake.KIND] = list(former.values())
+        self._seal_groups(changed, outcome)
+        self.table.track[changed, intake.KIND] = kinds
+        self._reset_detectors(changed, outcome, now_ms)
+
     def _reset_detectors(self, slots: I32, outcome: Outcome, now_ms: int) -> None:
         self._close(slots, now_ms, outcome)
         self.bank.reset(slots)
@@ -359,39 +378,6 @@ class DataPlane:
     def _note(self, events: Sequence[EpisodeEvent], detector: str, outcome: Outcome) -> None:
         version = self.bank.version if detector == self.bank.name else RiverBank.version
         outcome.events += self.notes.tell(events, detector, version)
-
-
-@dataclass(slots=True)
-class _Scratch:
-    """Columns between the stages, allocated once; valid until the next batch."""
-
-    slot_values: npt.NDArray[np.uint64]
-    slots: I32
-    ts_ms: I64
-    bits: npt.NDArray[np.uint64]
-    features: npt.NDArray[np.float64]
-    flags: npt.NDArray[np.uint8]
-    fates: npt.NDArray[np.uint8]
-    words: npt.NDArray[np.uint64]
-    in_anomaly: npt.NDArray[np.uint8]
-    counts: I64
-    n_rows: int = 0
-
-    @classmethod
-    def allocate(cls, n: int) -> "_Scratch":
-        """Return columns for up to `n` rows."""
-        return cls(
-            np.empty(n, np.uint64),
-            np.empty(n, np.int32),
-            np.empty(n, np.int64),
-            np.empty(n, np.uint64),
-            np.empty(n),
-            np.empty(n, np.uint8),
-            np.empty(n, np.uint8),
-            np.empty(n, np.uint64),
-            np.zeros(n, np.uint8),
-            np.zeros(intake.COUNTS_SIZE, np.int64),
-        )
 
 
 def _unnamed(capacity: int) -> I64:

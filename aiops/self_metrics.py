@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from aiops.derived_watch import DerivedWatch
 from aiops.detect.absence import Absence
 from aiops.detect.budget import AlarmBudget
 from aiops.detect.challenger import Tally
@@ -53,6 +54,7 @@ class CoreCollector(Collector):
         resets = CounterMetricFamily("aiops_series_counter_resets", "Counters that fell")
         resets.add_metric([], int(counts[intake.N_RESET]))
         yield resets
+        yield from _derived_metrics(data.derived)
         yield from _quality_metrics(data.quality, data.notes.vetoes)
         yield _gauge("aiops_detect_anomalies_open", "Open anomalies", data.episodes.open_now)
         shed = CounterMetricFamily(
@@ -73,6 +75,27 @@ class CoreCollector(Collector):
 def register_core_metrics(core: Core, registry: CollectorRegistry) -> None:
     """Show the core's numbers in a registry."""
     registry.register(CoreCollector(core))
+
+
+def _derived_metrics(derived: DerivedWatch) -> Iterator[Metric]:
+    yield _gauge("aiops_series_derived_live", "Derived series", derived.n_live)
+    yield _gauge(
+        "aiops_series_histograms_live",
+        "Histograms that are judged by their quantiles and rate",
+        derived.histograms.n_live,
+    )
+    rows = CounterMetricFamily("aiops_series_derived_rows", "Samples of derived series")
+    rows.add_metric([], derived.rows_total)
+    yield rows
+    refused = CounterMetricFamily(
+        "aiops_series_derived_refused",
+        "Buckets that nobody judges, since derived.series_max was met, and derived series that "
+        "were not made, since their fingerprint was taken",
+        labels=["reason"],
+    )
+    refused.add_metric(["series_max"], derived.histograms.refused_total)
+    refused.add_metric(["collision"], derived.refused_total)
+    yield refused
 
 
 def _quality_metrics(state: QualityState, vetoes: Vetoes) -> Iterator[Metric]:

@@ -16,6 +16,7 @@ KERNEL_MODULES = (
     "aiops.series.kernels.u64_map",
     "aiops.series.kernels.intake",
     "aiops.series.kernels.quality",
+    "aiops.series.kernels.histograms",
     "aiops.store.kernels.head",
     "aiops.detect.kernels.rules",
     "aiops.detect.kernels.seasonal",

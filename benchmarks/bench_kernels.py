@@ -3,6 +3,7 @@
 `python -m benchmarks.bench_kernels [--slots N] [--keys N ...] [--only NAME] [--history]`. A kernel
 joins `SLOT_CASES` (or `KEY_CASES`, measured at each rung of a ladder) with one function that sets
 its data up. Before it is timed, its result on a few rows must agree with its plain twin.
+`--only "against River"` measures our detector and River's over one stream, and how they compare.
 """
 
 import argparse
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from aiops.detect.kernels.tails import k_tail_learn, k_tail_score
 from aiops.evaluate.kernels.baselines import k_ewma_score, k_holt_winters_score, k_spot_score
+from aiops.series.kernels.histograms import k_histograms_take
 from aiops.series.kernels.intake import k_intake_features, k_intake_prepare
 from aiops.series.kernels.quality import k_quality_note
 from aiops.series.kernels.u64_map import k_u64_map_drop, k_u64_map_get, k_u64_map_put
@@ -26,10 +28,12 @@ from benchmarks import kernel_cases_absence as absence
 from benchmarks import kernel_cases_detect as detect
 from benchmarks import kernel_cases_evaluate as evaluate
 from benchmarks import kernel_cases_group as group
+from benchmarks import kernel_cases_histograms as histograms
 from benchmarks import kernel_cases_rules as rules
 from benchmarks import kernel_cases_series as series
 from benchmarks import kernel_cases_store as store
 from benchmarks import kernel_cases_wire as wire
+from benchmarks import river_rivals as river
 from benchmarks.harness import BenchmarkError, describe_machine
 from benchmarks.kernel_cases import SEED, Case
 from benchmarks.report import Sheet, print_json, show_sheet
@@ -44,6 +48,7 @@ SLOT_CASES: tuple[tuple[str, Setup], ...] = (
     ("k_remote_write_walk", partial(wire.remote_write_walk, k_remote_write_walk)),
     ("k_intake_prepare", partial(series.intake_prepare, k_intake_prepare)),
     ("k_quality_note", partial(series.quality_note, k_quality_note)),
+    ("k_histograms_take", partial(histograms.histograms_take, k_histograms_take)),
     ("k_intake_features", partial(series.intake_features, k_intake_features)),
     ("k_rules_prepare", rules.rules_prepare),
     ("k_rules_apply", rules.rules_apply),
@@ -106,6 +111,9 @@ def planned(options: argparse.Namespace) -> Iterator[tuple[str, Setup, int]]:
         for name, setup in KEY_CASES:
             if options.only in name:
                 yield name, setup, size
+    for name, setup in river.CASES:
+        if options.only in f"{name} against River":
+            yield name, setup, 1
 
 
 def sheet_of(records: Sequence[Record]) -> Sheet:
@@ -150,6 +158,8 @@ def main() -> int:
         for name, setup, size in planned(options):
             records.append(measure(name, setup, size))
             print_json(records[-1] | machine)
+        if compared := river.comparison(records):
+            print_json(compared | machine)
     except BenchmarkError as error:
         print(f"failed: {error}", file=sys.stderr)
         return 1

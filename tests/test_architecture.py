@@ -34,8 +34,10 @@ LAYERS: tuple[tuple[Unit, ...], ...] = (
     (
         ("aiops.river_watch",),
         ("aiops.group_watch",),
+        ("aiops.derived_watch",),
         ("aiops.forecast_watch",),
         ("aiops.anomaly_notes",),
+        ("aiops.batch_rows",),
     ),
     (
         ("aiops.lifecycle",),
@@ -75,6 +77,7 @@ LAYERS: tuple[tuple[Unit, ...], ...] = (
             "aiops.config_section",
             "aiops.config_groups",
             "aiops.config_alarms",
+            "aiops.config_derived",
             "aiops.config_rules",
             "aiops.config_forecast",
         ),

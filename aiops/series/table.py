@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from aiops.domain.labels import METRIC_NAME, Labels
 from aiops.domain.matchers import Matchers, match_all
-from aiops.domain.samples import I32, U64, MetricMetadata
+from aiops.domain.samples import I32, U8, U64, MetricMetadata
 from aiops.series.index import SeriesIndex
 from aiops.series.kernels import intake
 from aiops.series.u64_map import MISSING, U64Map
@@ -25,6 +25,9 @@ _CUMULATIVE_KINDS = {
     "histogram": ("_bucket", "_count", "_sum"),
     "summary": ("_count", "_sum"),
 }
+RAW, PART, DERIVED = range(3)
+"""Roles of a series: judged itself; stored, and judged together with others; made by the core."""
+
 METADATA_MAX = 50_000
 """Chosen: metric families remembered; a large Kubernetes cluster shows about 5,000."""
 
@@ -46,6 +49,7 @@ class SeriesTable:
         self.fingerprints = np.zeros(capacity, np.uint64)
         self.track = np.zeros((capacity, 4), np.int64)
         self.seen_ms = np.zeros(capacity, np.int64)
+        self.roles: U8 = np.zeros(capacity, np.uint8)
         self._map = U64Map()
         self._free: list[int] = []
         self._ignore = tuple(ignore)
@@ -96,14 +100,33 @@ class SeriesTable:
         self.index.remove(gone)
         self.fingerprints[gone] = 0
         self.track[gone] = 0
+        self.roles[gone] = RAW
         self._free.extend(gone.tolist())
         return gone
 
+    def set_roles(self, slots: I32, role: int) -> dict[int, int]:
+        """Give series a role; return slot -> former kind where that changed it, by slot."""
+        self.roles[slots] = role
+        former = {}
+        for slot in sorted(slots.tolist()):
+            kind = self._kind_of(slot)
+            if self.track[slot, intake.KIND] != kind:
+                former[slot] = int(self.track[slot, intake.KIND])
+                self.track[slot, intake.KIND] = kind
+        return former
+
     def idle(self, idle_before_ms: int) -> U64:
-        """Return the fingerprints of live series not seen since a time."""
+        """Return the fingerprints of live series, of those sent to us, not seen since a time."""
         used = self.fingerprints[: self.n_slots]
-        idle: U64 = used[(used != 0) & (self.seen_ms[: self.n_slots] < idle_before_ms)]
+        is_sent = (used != 0) & (self.roles[: self.n_slots] != DERIVED)
+        idle: U64 = used[is_sent & (self.seen_ms[: self.n_slots] < idle_before_ms)]
         return idle
+
+    def sent_fingerprints(self) -> U64:
+        """Return the fingerprints of all live series that were sent to us."""
+        used = self.fingerprints[: self.n_slots]
+        sent: U64 = used[(used != 0) & (self.roles[: self.n_slots] != DERIVED)]
+        return sent
 
     def live_fingerprints(self) -> U64:
         """Return the fingerprints of all live series."""
@@ -131,6 +154,8 @@ class SeriesTable:
     def unit(self, slot: int) -> str:
         """Return the unit of what a detector reads of a live slot, "" when it is not known."""
         name = self.index.value(slot, METRIC_NAME)
+        if self.roles[slot] == DERIVED:
+            return self._derived_unit(name)
         entry = self._metadata.get(name.removesuffix("_total").removesuffix("_sum"))
         entry = entry or self._metadata.get(name)
         is_rate = int(self.track[slot, intake.KIND]) == intake.COUNTER
@@ -146,6 +171,7 @@ class SeriesTable:
             "series.fingerprints": self.fingerprints[: self.n_slots],
             "series.track": self.track[: self.n_slots],
             "series.seen_ms": self.seen_ms[: self.n_slots],
+            "series.roles": self.roles[: self.n_slots],
             "series.free": np.array(self._free, np.int32),
         }
 
@@ -161,6 +187,8 @@ class SeriesTable:
         self.fingerprints[: self.n_slots] = state["series.fingerprints"]
         self.track[: self.n_slots] = state["series.track"]
         self.seen_ms[: self.n_slots] = state["series.seen_ms"]
+        if "series.roles" in state:  # not in snapshots of releases that derived no series
+            self.roles[: self.n_slots] = state["series.roles"]
         self._free = state["series.free"].tolist()
         live = np.flatnonzero(self.fingerprints[: self.n_slots])
         self._map.put(self.fingerprints[live], live.astype(np.uint64))
@@ -176,7 +204,16 @@ class SeriesTable:
         self._reserve(self.n_slots)
         return np.array([*reused, *range(first, self.n_slots)], np.int32)
 
+    def _derived_unit(self, name: str) -> str:
+        stem, _, operation = name.rpartition(":")
+        entry = self._metadata.get(stem)
+        is_rate = operation == "rate"
+        told = entry.unit if entry and not is_rate else ""
+        return unit_of(f"{stem}_count" if is_rate else stem, told, is_rate=is_rate)
+
     def _kind_of(self, slot: int) -> int:
+        if self.roles[slot] == PART:
+            return intake.PART
         if self._ignore:
             labels = self.labels(slot)
             if any(match_all(matchers, labels) for matchers in self._ignore):
@@ -205,6 +242,7 @@ class SeriesTable:
             self.fingerprints = _grown(self.fingerprints, capacity)
             self.track = _grown(self.track, capacity)
             self.seen_ms = _grown(self.seen_ms, capacity)
+            self.roles = _grown(self.roles, capacity)
 
 
 def _kind_of_name(name: str, metadata: Mapping[str, MetricMetadata]) -> int:

@@ -13,6 +13,7 @@ PHASE = 3
 GAUGE = 0
 COUNTER = 1
 IGNORED = 2
+PART = 3  # of a histogram: not judged alone, yet missed when it does not come
 
 # Phases of a slot.
 EMPTY = 0
