@@ -34,6 +34,7 @@ class NaiveHold:
     offset: float
     width: float
     level: float
+    unit: float
     spread: float = 0.0
     samples: float = 0.0
     near: int = 0
@@ -107,7 +108,7 @@ def _start(series: NaiveSeries, ts_ms: int, value: float) -> None:
     series.sides = [NaiveSide(value), NaiveSide(-value)]
 
 
-def _judge_and_learn(
+def _judge_and_learn(  # noqa: PLR0915 - read from top to bottom, as the method is told
     series: NaiveSeries, ts_ms: int, value: float, day: float, week: float
 ) -> tuple[tuple[float, float, float, float], tuple[float, float, int], float | None]:
     """Streams, (expected, half band, parts), and the scale unless the profile must not learn."""
@@ -132,26 +133,30 @@ def _judge_and_learn(
         else:
             residual = min(residual, abs(value - held))
     unit = min(residual / max(width, firm), 1e6) if series.n > 6 else 0.0
-    point, spread = _point_and_spread(series, unit, floor, is_away)
+    point, spread = _point_and_spread(series, unit, floor)
     level = _level_stream(series, value, floor)
     half = firm * (series.point_tail.threshold + math.log(20) * series.point_tail.excess)
     shift = 0.0
     if is_away:
         shift = naive_tail_score(series.point_tail, min(residual / firm, 1e6))
-        shift = min(shift, math.log10(series.n) + 4)
+        shift = min(shift, math.log10(series.n) + 5)
     is_flagged = _combine(point, spread, level) >= 3.5
+    if not (is_flagged if series.hold is None else is_away):
+        _learn_unit(series, unit)
     if series.hold is not None:
         if is_away and _note_held(series, series.hold, value):
+            _learn_unit(series, series.hold.unit)
             _adopt(series, series.hold, day, week)
             is_away = is_flagged = False
         elif not is_away and series.hold.near >= 2:
+            _learn_unit(series, series.hold.unit)
             series.levels[1], series.levels[3] = value, value - day
             series.levels[5] = value - week
             series.hold = None
     elif is_flagged:
         steady_width = max(scale, 0.5 * series.errors[2 + 2 * best])
         offset = series.levels[2 + 2 * best]
-        series.hold = NaiveHold(float(ts_ms), best, offset, steady_width, value)
+        series.hold = NaiveHold(float(ts_ms), best, offset, steady_width, value, unit)
     is_frozen = series.hold is not None and (is_away or is_flagged)
     if series.hold is None:
         _learn_errors(series, value, added, scale, pace)
@@ -223,17 +228,18 @@ def _is_away(series: NaiveSeries, hold: NaiveHold, distance: float) -> tuple[boo
     return is_away, width
 
 
-def _point_and_spread(
-    series: NaiveSeries, unit: float, floor: float, is_away: bool
-) -> tuple[float, float]:
-    limit, n = math.log10(series.n) + 4, series.n
+def _learn_unit(series: NaiveSeries, unit: float) -> None:
+    if series.n > 20:
+        naive_tail_learn(series.point_tail, unit, series.n - 20)
+
+
+def _point_and_spread(series: NaiveSeries, unit: float, floor: float) -> tuple[float, float]:
+    limit, n = math.log10(series.n) + 5, series.n
     half = 0.5 * floor
     spread = min(abs(math.log((series.recent + half) / (series.usual + half))) / 0.16, 1e6)
     point = wide = 0.0
     if n > 20:
         point = min(naive_tail_score(series.point_tail, unit), limit)
-        if not is_away:
-            naive_tail_learn(series.point_tail, unit, n - 20)
     if n > 60:
         wide = min(naive_tail_score(series.spread_tail, spread), limit)
         naive_tail_learn(series.spread_tail, spread, n - 60, least=2.5)

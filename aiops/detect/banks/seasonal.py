@@ -48,15 +48,15 @@ class SeasonalBank:
     counts the level for 2.5 at most, since records come in runs, and the alert score not at all. What is
     left of the severest samples, 3 % less with each sample, counts as severity up to 2.9:
     metrics that one fault disturbs peak at different times, and so their severities meet.
-    n samples support no residual or spread above log10(n) + 4.
+    n samples support no residual or spread above log10(n) + 5.
 
     *Learning.* A sample that scores 3.5 is flagged. It starts a hold: the steady forecast stays
     the baseline, and samples farther than three mean residuals from it are compared with it
     alone, so that an anomaly neither ends because it was got used to, nor begins once more on the
-    way back. Two samples near the baseline end the hold. A lasting shift is adopted after 240
+    way back. Two samples near the baseline end the hold, and only then the residual that began it
+    is learnt, so that a fault makes itself no less rare. A lasting shift is adopted after 240
     samples and an hour, whichever is later. Levels and profiles do not learn while the series is
-    away; scales and tails learn flagged samples at 0.3, and levels seen once in 10,000 samples
-    at 0.01.
+    away; scales learn flagged samples at 0.3, and levels seen once in 10,000 samples at 0.01.
 
     *Time.* A window has as many samples as its rate says, yet never spans less time than stated
     in `kernels.baseline`; samples weigh as the time since the one before, up to four intervals.

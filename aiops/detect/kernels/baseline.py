@@ -36,7 +36,7 @@ MEAN, RANGE = 23, 24  # long mean, and mean absolute distance from it
 POINT_TAIL, SPREAD_TAIL = 25, 29  # four columns each: threshold, mean excess, square, count
 LEVEL_MEAN, LEVEL_WIDTH, LEVEL_N = range(33, 36)
 LEVEL = 36  # two sides of four columns, see `tails.py`; the column before it counts
-HOLDING = LEVEL + 2 * LEVEL_SIDE  # 1 while the baseline is held
+HOLDING = LEVEL + 2 * LEVEL_SIDE  # while the baseline is held 1 and the number of its season
 SEASON = HOLDING + 1  # 0 on the first day, 1 coarse, 2 fine profile
 FINE_SINCE = HOLDING + 2  # epoch ms; on the first day a bit for each hour that had samples
 KEPT = HOLDING + 3  # what is left of the severest samples
@@ -44,8 +44,9 @@ HOT_SIZE = HOLDING + 4
 
 # cold: epoch ms of the hold's begin, its samples, those near the baseline in a row
 SINCE, HELD, NEAR = range(3)
-# baseline less season, which season (0 none, 1 day, 2 week), width, level meanwhile and its spread
-HELD_OFFSET, HELD_SEASON, HELD_WIDTH, HELD_LEVEL, HELD_SPREAD = range(3, 8)
+# baseline less its season (0 none, 1 day, 2 week), width, level meanwhile and its spread, and the
+# residual in scales that began the hold
+HELD_OFFSET, HELD_WIDTH, HELD_LEVEL, HELD_SPREAD, HELD_UNIT = range(3, 8)
 COLD_SIZE = 8
 
 FIRST_DAY_MS = 82_800_000.0  # the day less one hour, so that no bin is met twice
@@ -278,12 +279,12 @@ def first_day(row: F64, coarse: F32, value: float, ts_ms: int, day_ms: int) -> N
 
 
 @helper
-def hold(row: F64, cold: F64, value: float, season: int, offset: float, width: float) -> None:
-    """Begin to hold the baseline: `offset` is the steady forecast less its season."""
-    row[HOLDING] = 1.0
+def hold(row: F64, cold: F64, value: float, unit: float, season: int, width: float) -> None:
+    """Begin to hold the steady forecast, which is a season and its slow level."""
+    row[HOLDING] = 1.0 + season
     cold[SINCE], cold[HELD], cold[NEAR] = row[SEEN], 0.0, 0.0
-    cold[HELD_SEASON], cold[HELD_OFFSET], cold[HELD_WIDTH] = float(season), offset, width
-    cold[HELD_LEVEL], cold[HELD_SPREAD] = value, 0.0
+    cold[HELD_OFFSET], cold[HELD_WIDTH] = row[SLOW + 2 * season], width
+    cold[HELD_LEVEL], cold[HELD_SPREAD], cold[HELD_UNIT] = value, 0.0, unit
 
 
 @helper

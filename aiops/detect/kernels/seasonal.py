@@ -14,7 +14,7 @@ from aiops.detect.kernels.baseline import (
     FINE_SINCE,
     FREE_SAMPLES,
     HELD_OFFSET,
-    HELD_SEASON,
+    HELD_UNIT,
     HOLDING,
     INTERVAL,
     KEPT,
@@ -32,7 +32,6 @@ from aiops.detect.kernels.baseline import (
     SCALE,
     SCALE_FAST,
     SEASON,
-    SLOW,
     SPAN_KEPT,
     SPREAD_TAIL,
     USUAL,
@@ -132,19 +131,23 @@ def _spread_unit(row: F64, floor: float) -> float:
 
 
 @helper
-def _point_and_spread(row: F64, unit: float, spread: float, is_away: bool) -> tuple[float, float]:
-    """Rank both streams against their own past, then learn them."""
+def _point_and_spread(row: F64, unit: float, spread: float) -> tuple[float, float]:
+    """Rank both streams against their own past; learn the spread."""
     n = row[N]
     limit = math.log10(n) + CAP
     point, wide = 0.0, 0.0
     if n > FREE_SAMPLES:
         point = min(k_tail_score(row, POINT_TAIL, unit), limit)
-        if not is_away:
-            k_tail_learn(row, POINT_TAIL, unit, n - FREE_SAMPLES, 1.0)
     if n > RIPE_SAMPLES:
         wide = min(k_tail_score(row, SPREAD_TAIL, spread), limit)
         k_tail_learn(row, SPREAD_TAIL, spread, n - RIPE_SAMPLES, SPREAD_LEAST)
     return point, wide
+
+
+@helper
+def _learn_point(row: F64, unit: float) -> None:
+    if row[N] > FREE_SAMPLES:
+        k_tail_learn(row, POINT_TAIL, unit, row[N] - FREE_SAMPLES, 1.0)
 
 
 @helper
@@ -204,7 +207,7 @@ def _forecasts_in_use(row: F64, ts_ms: int, seasons: int) -> int:
 @helper
 def _added(season: float, day: float, week: float) -> float:
     """Return what a season adds to its level: 0 none, 1 day, 2 day and week."""
-    if season == 0.0:
+    if season <= 0.0:
         return 0.0
     return day if season == 1.0 else week
 
@@ -234,9 +237,11 @@ def _end_hold(row: F64, cold: F64, value: float, day: float, week: float, is_awa
     if is_away:
         if note_held(row, cold, value):
             adopt(row, cold, day, week)
+            _learn_point(row, cold[HELD_UNIT])
             return True
     elif cold[NEAR] >= HOLD_BACK:
         release(row, value, day, week)
+        _learn_point(row, cold[HELD_UNIT])
     return False
 
 
@@ -278,20 +283,24 @@ def _score_learn_one(
     scale = max(0.7 * row[SCALE] + 0.3 * row[SCALE_FAST], floor)
     width = max(scale, row[ERROR] * math.sqrt(gap)) if gap > GAP_WIDER else scale
     is_away, expected, residual, firm = _compare_held(
-        row, cold, value, _added(cold[HELD_SEASON], day, week), mix(row, day, week, count), width
+        row, cold, value, _added(row[HOLDING] - 1.0, day, week), mix(row, day, week, count), width
     )
     unit = min(residual / max(width, firm), UNIT_MAX) if row[N] > FIRST_SAMPLES else 0.0
-    point, wide = _point_and_spread(row, unit, _spread_unit(row, floor), is_away)
+    point, wide = _point_and_spread(row, unit, _spread_unit(row, floor))
     level = _level_stream(row, value, floor)
     half = firm * (row[POINT_TAIL] + BAND * row[POINT_TAIL + 1])
     shift = _shift(row, residual / firm) if is_away else 0.0
     is_flagged = _combine(point, wide, level) >= HOLD_SCORE
     if row[HOLDING] > 0.0:
+        if not is_away:
+            _learn_point(row, unit)
         if _end_hold(row, cold, value, day, week, is_away):
             is_flagged, is_away = False, False
     elif is_flagged:
         steady_width = max(scale, 0.5 * row[ERROR + 2 + 2 * season])
-        hold(row, cold, value, season, row[SLOW + 2 * season], steady_width)
+        hold(row, cold, value, unit, season, steady_width)
+    else:
+        _learn_point(row, unit)
     is_frozen = row[HOLDING] > 0.0 and (is_away or is_flagged)
     _learn(row, value, residual, day, week, scale, pace, is_frozen, is_flagged)
     parts = _part(0.0 if is_away else point, 0) | _part(shift, 1) | _part(wide, 2) | _part(level, 3)
