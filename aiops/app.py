@@ -39,6 +39,7 @@ from aiops.serve.admission import Admission, Condition
 from aiops.serve.alertmanager import AlertmanagerDoor
 from aiops.serve.challengers import ChallengerApi
 from aiops.serve.drain import stop_serving
+from aiops.serve.forecast import ForecastApi
 from aiops.serve.incidents import IncidentApi
 from aiops.serve.middleware import RequestBorder, readiness_gate
 from aiops.serve.prometheus_api import PrometheusApi
@@ -250,6 +251,7 @@ class Service:
             alerts,
             incidents,
             challengers,
+            ForecastApi(reader.forecasts),
             prometheus,
         )  # the last has the catch-all route
         application = build_application(

@@ -10,15 +10,17 @@ import orjson
 from aiops.config import DetectConfig
 from aiops.config_forecast import ForecastRule
 from aiops.detect.banks.seasonal import SeasonalBank
-from aiops.detect.forecast import LEVELS, Forecast, ForecastBank
+from aiops.detect.forecast import Forecast, ForecastBank
 from aiops.detect.kernels import forecast as layout
 from aiops.detect.reach import Bounds, Reach, find_reaches
 from aiops.detect.rule_match import RuleMatch
+from aiops.detect.turns import Turns
 from aiops.domain.anomaly import Anomaly, AnomalyChange, AnomalyEvent, AnomalyKind
 from aiops.domain.forecast import ForecastFacts
 from aiops.domain.incident_json import anomaly_from_json, anomaly_to_json
 from aiops.domain.labels import Labels
 from aiops.domain.samples import F64, I32, I64
+from aiops.series.kernels import intake
 from aiops.series.table import SeriesTable
 
 DETECTOR = "forecast"
@@ -33,6 +35,9 @@ SILENT_MS = 600_000
 TOLD_AGAIN = 0.5
 """Chosen: an open anomaly is told again when what is left has halved."""
 
+TOLD_S_MIN = 300.0
+"""Chosen: whoever is told less than five minutes ahead can do no more than watch it arrive."""
+
 LEAVE = 1.25
 """Chosen: an open anomaly lasts until the bound is a quarter farther than asked for."""
 
@@ -46,6 +51,15 @@ class _Open:
     anomaly: Anomaly
     told_s: float
     n_missed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesForecast:
+    """What is expected of a series, and which it is; the unit is "" when it is not known."""
+
+    labels: Labels
+    unit: str
+    forecast: Forecast
 
 
 class ForecastWatch:
@@ -74,7 +88,8 @@ class ForecastWatch:
     end of the interval would be ten times as often wrong, the far one late by its width. It closes
     after as many without a reason: the trend has ended or turned, or the bound is a quarter
     farther than asked for. What has reached its bound stays open until it is back; what is there
-    without a trend is for thresholds.
+    without a trend is for thresholds. What has turned round twice is believed only once it goes
+    farther (`detect.turns`), so a rotated log or a season costs two false alarms in its life.
     """
 
     def __init__(
@@ -91,6 +106,7 @@ class ForecastWatch:
         self._number_of: dict[int, int] = {}
         self._hits: dict[int, int] = {}
         self._open: dict[int, _Open] = {}
+        self._turns = Turns()
         self._looked_ms = 0
         self.shed_total = 0
 
@@ -136,6 +152,9 @@ class ForecastWatch:
         for slot, reach in reaches.items():
             yield from self._see(slot, reach, now_ms)
         self._hits = {slot: n for slot, n in self._hits.items() if slot in reaches}
+        for slot in self._turns.reaching():
+            if slot not in reaches and slot not in self._open:
+                self._turns.end(slot, self._aim(slot), now_ms)
         for slot in sorted(self._open.keys() - reaches.keys()):
             yield from self._miss(slot, now_ms)
 
@@ -149,8 +168,9 @@ class ForecastWatch:
     def reset(self, slots: I32) -> None:
         """Learn these series anew; `close` has been called for them."""
         self.bank.state.reset(slots)
-        for slot in slots.tolist() if self._hits else ():
+        for slot in slots.tolist() if self._number_of else ():
             self._hits.pop(slot, None)
+            self._turns.forget(slot)
 
     def forget(self, slots: I32) -> None:
         """Watch these slots no longer; `close` and `reset` have been called for them."""
@@ -158,9 +178,23 @@ class ForecastWatch:
             if self._number_of.pop(slot, 0):
                 self.bank.state.release(slot)
 
-    def forecast(self, slot: int, ts_ms: I64, levels: Sequence[float] = LEVELS) -> Forecast | None:
-        """Return what is expected of a slot at times to come, None when nothing is known."""
-        return self.bank.forecast(slot, ts_ms, levels)
+    def forecasts(self, slots: I32, step_ms: int, n_points: int) -> list[SeriesForecast]:
+        """Return what is expected of slots, from their newest sample on; unknown ones are left out.
+
+        Parameters
+        ----------
+        step_ms, n_points
+            The times: each a step after the one before, the first a step after the sample.
+        """
+        found = []
+        for slot in slots.tolist():
+            newest_ms = int(self._table.track[slot, intake.LAST_TS])
+            ts_ms: I64 = newest_ms + step_ms * np.arange(1, n_points + 1)
+            forecast = self.bank.forecast(slot, ts_ms)
+            if forecast is not None:
+                labels, unit = self._table.labels(slot), self._table.unit(slot)
+                found.append(SeriesForecast(labels, unit, forecast))
+        return found
 
     def state(self) -> Arrays:
         """Return the arrays of a snapshot."""
@@ -172,6 +206,7 @@ class ForecastWatch:
             **self.bank.state.state(),
             "forecast.clock": np.array([self._looked_ms, self.shed_total], np.int64),
             "forecast.rules": np.frombuffer(self._spelt(), np.uint8),
+            "forecast.turns": self._turns.state(),
             "forecast.hits": np.array(sorted(self._hits.items()), np.int64).reshape(-1, 2),
             "forecast.open": np.frombuffer(orjson.dumps(book), np.uint8),
         }
@@ -189,6 +224,7 @@ class ForecastWatch:
         self.bank.state.restore(arrays)
         self._looked_ms, self.shed_total = arrays["forecast.clock"].tolist()
         self._hits = dict(arrays["forecast.hits"].tolist())
+        self._turns.restore(arrays["forecast.turns"])
         for slot, data, told_s, n_missed in orjson.loads(arrays["forecast.open"].tobytes()):
             self._open[int(slot)] = _Open(anomaly_from_json(data), float(told_s), int(n_missed))
         for slot in self.bank.state.owners().tolist():
@@ -223,10 +259,12 @@ class ForecastWatch:
     def _see(self, slot: int, reach: Reach, now_ms: int) -> Iterator[AnomalyEvent]:
         known = self._open.get(slot)
         if known is not None:
+            self._turns.is_believed(slot, reach.value, self._aim(slot), now_ms)
             known.n_missed = 0
             anomaly = self._told(known.anomaly, slot, reach, now_ms)
             eta_s = reach.eta_ms / 1000
-            if eta_s < TOLD_AGAIN * known.told_s:
+            is_near = eta_s <= 0.0 < known.told_s or eta_s >= TOLD_S_MIN
+            if is_near and eta_s < TOLD_AGAIN * known.told_s:
                 known.told_s = eta_s
                 known.anomaly = anomaly
                 yield AnomalyEvent(AnomalyChange.OPENED, anomaly)
@@ -235,6 +273,8 @@ class ForecastWatch:
             return
         self._hits[slot] = self._hits.get(slot, 0) + 1
         if self._hits[slot] < self._config.evaluations:
+            return
+        if not self._turns.is_believed(slot, reach.value, self._aim(slot), now_ms):
             return
         if len(self._open) >= self._open_max:
             self.shed_total += 1
@@ -248,15 +288,23 @@ class ForecastWatch:
         known = self._open[slot]
         number = self._number_of.get(slot, 0)
         if number:
-            rule, row = self._rules[number - 1], int(self.bank.state.row_of[slot]) - 1
-            sign = 1.0 if rule.above is not None else -1.0
-            value = float(self.bank.state.rows[row, layout.LAST])
-            if sign * (value - _bound(rule)) >= 0.0:
+            bound, sign = self._aim(slot)
+            row = int(self.bank.state.row_of[slot]) - 1
+            if sign * (float(self.bank.state.rows[row, layout.LAST]) - bound) >= 0.0:
                 known.n_missed = 0
                 return
             known.n_missed += 1
         if not number or known.n_missed >= self._config.evaluations:
+            self._turns.end(slot, self._aim(slot), now_ms)
             yield self._end(slot, now_ms)
+
+    def _aim(self, slot: int) -> tuple[float, float]:
+        """Return the bound of a slot, NaN for none, and 1 where reached from below, else -1."""
+        number = self._number_of.get(slot, 0)
+        if not number:
+            return float("nan"), -1.0
+        rule = self._rules[number - 1]
+        return _bound(rule), 1.0 if rule.above is not None else -1.0
 
     def _end(self, slot: int, now_ms: int) -> AnomalyEvent:
         anomaly = self._open.pop(slot).anomaly

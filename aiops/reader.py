@@ -16,6 +16,7 @@ from aiops.domain.matchers import Matchers, match_all
 from aiops.domain.samples import I32, U64, MetricMetadata, SeriesRef, SeriesRows
 from aiops.engine import Engine
 from aiops.errors import QueryError
+from aiops.forecast_watch import SeriesForecast
 from aiops.series.kernels import intake
 from aiops.series.kernels.intake import k_intake_features
 from aiops.store.base import StateAccess
@@ -127,6 +128,18 @@ class LiveReader:
     async def challengers(self) -> tuple[Comparison, ...]:
         """Return how the challengers compare with the detectors that decide."""
         return await self._ask(lambda data: data.challengers())
+
+    async def forecasts(
+        self, matchers: Matchers, *, step_ms: int, n_points: int, series_max: int
+    ) -> tuple[list[SeriesForecast], int]:
+        """Return what is expected of the first live series that match, and how many match."""
+
+        def look(data: DataPlane) -> tuple[list[SeriesForecast], int]:
+            slots = _slots(data, (matchers,))
+            found = data.forecasts.forecasts(slots[:series_max], step_ms, n_points)
+            return found, len(slots)
+
+        return await self._ask(look)
 
     def close(self) -> None:
         """Stop the reader thread and release the files."""

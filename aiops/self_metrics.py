@@ -12,6 +12,7 @@ from aiops.detect.budget import AlarmBudget
 from aiops.detect.challenger import Tally
 from aiops.detect.rules import DetectionRules
 from aiops.detect.veto import Vetoes
+from aiops.forecast_watch import ForecastWatch
 from aiops.group_watch import GroupWatch
 from aiops.pipeline import Core
 from aiops.series.kernels import intake, quality
@@ -67,6 +68,7 @@ class CoreCollector(Collector):
         yield from _challenger_metrics(data.challenger_tallies())
         yield from _absence_metrics(data.absence)
         yield from _group_metrics(data.groups)
+        yield from _forecast_metrics(data.forecasts)
         overflow = CounterMetricFamily("aiops_correlate_overflow_signals", "Signals without a home")
         overflow.add_metric([], correlator.overflow_signals)
         yield overflow
@@ -221,6 +223,22 @@ def _group_metrics(groups: GroupWatch) -> Iterator[Metric]:
     yield live
     yield opened
     yield refused
+
+
+def _forecast_metrics(forecasts: ForecastWatch) -> Iterator[Metric]:
+    yield _gauge(
+        "aiops_detect_forecast_series", "Series whose trend is learnt", forecasts.n_watched
+    )
+    refused = CounterMetricFamily(
+        "aiops_detect_forecast_series_refused",
+        "Series that detect.forecast names and that are not watched for a bound",
+    )
+    refused.add_metric([], forecasts.refused_total)
+    yield refused
+    yield _gauge("aiops_detect_forecasts_open", "Series about to reach a bound", forecasts.open_now)
+    shed = CounterMetricFamily("aiops_detect_forecasts_shed", "Forecasts not opened for a bound")
+    shed.add_metric([], forecasts.shed_total)
+    yield shed
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

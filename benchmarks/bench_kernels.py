@@ -27,6 +27,7 @@ from aiops.wire.kernels.remote_write import k_remote_write_walk
 from benchmarks import kernel_cases_absence as absence
 from benchmarks import kernel_cases_detect as detect
 from benchmarks import kernel_cases_evaluate as evaluate
+from benchmarks import kernel_cases_forecast as forecast
 from benchmarks import kernel_cases_group as group
 from benchmarks import kernel_cases_histograms as histograms
 from benchmarks import kernel_cases_rules as rules
@@ -61,6 +62,8 @@ SLOT_CASES: tuple[tuple[str, Setup], ...] = (
     ("k_absence_count + k_absence_fall + k_absence_judge", absence.absence_look),
     ("k_group_judge", group.group_judge),
     ("k_peers_judge", group.peers_judge),
+    ("k_forecast_learn", forecast.forecast_learn),
+    ("k_forecast_learn, none watched", forecast.forecast_pass_by),
     ("k_ewma_score", partial(evaluate.ewma_score, k_ewma_score)),
     ("k_holt_winters_score", partial(evaluate.holt_winters_score, k_holt_winters_score)),
     ("k_spot_score", partial(evaluate.spot_score, k_spot_score)),

@@ -86,8 +86,9 @@ class ForecastBank:
     *Limits.* Intervals are symmetric. After a change errors of the past count for some four
     horizons. Forecasts are made by the newest sample of a batch, so their times depend on how
     rows are batched, what they say does not. Changes of the clock (summer time) within a horizon
-    count as errors. 60 ns a sample of a watched slot, 2 ns of any other (benchmark: bench_kernels);
-    1.5 KiB and 4 bytes.
+    count as errors. A line needs some half an hour to show a new trend. Some 600 ns a sample of a
+    watched slot, forecasts included, and 2 ns of any other (benchmark: bench_kernels); 1.7 KiB and
+    4 bytes.
     """
 
     def __init__(self, series_max: int, capacity: int, bank: SeasonalBank) -> None:

@@ -9,7 +9,6 @@ from scipy.special import log_ndtr, ndtri
 
 from aiops.detect.forecast import (
     FIRST_LINE,
-    LEARNT,
     MEMORIES_MS,
     NEWEST,
     STEADY,
@@ -25,9 +24,15 @@ from aiops.domain.samples import F64, I32, I64
 TREND_GAIN = 0.7
 """Chosen: a line is a trend where it was off by so much less than what knows no trend."""
 
-STRETCH = 6.0
-"""Chosen: a trend that was seen to hold for an horizon is believed for six, and down to a sixth,
-so that horizons meet (they are 12, 6 and 4 times the one before)."""
+RESOLVED_MIN = 12.0
+"""Chosen: forecasts resolved before a trend counts: two horizons, and one to wait for the first."""
+
+STRETCH = 4.0
+"""Chosen: a trend that held for a horizon is believed for four and down to a fourth, so that
+horizons meet (they are 12, 6 and 4 times the one before)."""
+
+FAR_MAX = 3.0
+"""Chosen: what may as well be three times as far away is not worth a person's time."""
 
 SCORE_MAX = 10.0
 """Chosen: below what is critical for one series (`correlate.severity`), since nothing happened."""
@@ -105,7 +110,8 @@ def find_reaches(bank: ForecastBank, rows: I32, wanted: Bounds) -> list[Reach]:
     -----
     A line counts as a trend at a horizon when there, over earlier forecasts, its mean error was
     below 0.7 of the errors of newest value and steady forecast; so noise, seasons and random walks
-    have none. Of several horizons the one nearest to the time it tells decides.
+    have none. Of several horizons the one nearest to the time it tells decides. The far end of the
+    interval must lie within three times the expected time.
     """
     if not len(rows):
         return []
@@ -125,7 +131,7 @@ def find_reaches(bank: ForecastBank, rows: I32, wanted: Bounds) -> list[Reach]:
         course = _Course(float(start[k, h]), float(speed[k, h]), h, candidate)
         aim = float(wanted.bounds[k]), float(wanted.signs[k]), float(wanted.within_ms[k])
         found.append(_reach(bank, int(rows[k]), course, float(eta_ms[k, h]), aim))
-    return found
+    return [reach for reach in found if reach.far_ms <= FAR_MAX * max(reach.eta_ms, 60_000.0)]
 
 
 def _trends(bank: ForecastBank, rows: I32) -> tuple[I64, Mask]:
@@ -135,7 +141,7 @@ def _trends(bank: ForecastBank, rows: I32) -> tuple[I64, Mask]:
     line = np.argmin(lines, axis=2)
     best = np.take_along_axis(lines, line[:, :, None], 2)[:, :, 0]
     plain = np.minimum(errors[:, :, NEWEST], errors[:, :, STEADY])
-    return line, (bank.state.counts[rows] >= LEARNT) & (best < TREND_GAIN * plain)
+    return line, (bank.state.counts[rows] >= RESOLVED_MIN) & (best < TREND_GAIN * plain)
 
 
 def _eta(start: F64, speed: F64, wanted: Bounds) -> F64:

@@ -103,7 +103,7 @@ def _number(value: object) -> float:
 def _span(span_s: float) -> str:
     if span_s < 90:
         return f"{span_s:.0f} s"
-    if span_s < 5400:
+    if span_s < 7200:
         return f"{span_s / 60:.0f} min"
     hours = span_s / 3600
     if hours < 48:
