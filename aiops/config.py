@@ -131,10 +131,11 @@ class RiverRule(Section):
     detector: str = Field(
         description="dotted path or pipeline, for example "
         "river.preprocessing.MinMaxScaler | river.anomaly.HalfSpaceTrees",
-        pattern=r"^river(\.[A-Za-z_]\w*)+( \| river(\.[A-Za-z_]\w*)+)*$",
+        pattern=r"^river(\.[A-Za-z_]\w*)+( ?\| ?river(\.[A-Za-z_]\w*)+)*$",
     )
     params: dict[str, int | float | str | bool] = Field(
-        default_factory=dict, description="constructor arguments"
+        default_factory=dict,
+        description="constructor arguments of the last step; Step.argument for those of another",
     )
     feature: str = Field("value", description="key the sample is passed under")
     series_max: int = Field(200, ge=1, le=10_000, description="series this detector may watch")

@@ -10,10 +10,13 @@ import inspect
 from collections.abc import Iterator, Sequence
 from typing import cast
 
-from river import base, compose
+from river import anomaly, base, compose
 
 from aiops.config import RiverRule
 from aiops.errors import ConfigError
+
+RATIOS = (anomaly.HalfSpaceTrees, anomaly.GaussianScorer)
+"""Detectors whose scores end at 1, as one less a probability or a share of mass does."""
 
 TRIAL = (0.0, 1.0, -1.5, 1e6, 0.0)
 """Chosen: values of all kinds; what raises on one of them would do so in the service."""
@@ -76,6 +79,14 @@ def river_problems(rules: Sequence[RiverRule]) -> Iterator[str]:
             _built(rule)
         except _RuleError as error:
             yield f"detect.river[{n}].{error}"
+
+
+def answers_ratio(detector: base.AnomalyDetector) -> bool:
+    """Tell whether the scores of a detector, or of the last step of a pipeline, end at 1."""
+    last: object = detector
+    if isinstance(detector, compose.Pipeline):
+        last = list(detector.steps.values())[-1]
+    return isinstance(last.detector if isinstance(last, ValueDetector) else last, RATIOS)
 
 
 def _built(rule: RiverRule) -> base.AnomalyDetector:

@@ -13,12 +13,15 @@ from aiops.config import DetectConfig, RiverRule
 from aiops.detect.arrays import check_rows
 from aiops.detect.calibrate import TailCalibrator
 from aiops.detect.columns import ScoreColumns
-from aiops.detect.river_build import build_detector
+from aiops.detect.river_build import answers_ratio, build_detector
 from aiops.domain.samples import F64, I32, I64
 
 UNHEARD_SAMPLES = 10
 """Chosen: what a detector answers to its first samples is no measure of the later ones; where a
 spread is still zero it may be 1e10 (`StandardAbsoluteDeviation`)."""
+
+RATIO_LEFT_MIN = 1e-16
+"""Follows: what is left of 1 is known no better."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +50,9 @@ class RiverBank:
     Notes
     -----
     Raw scores are ranked by `TailCalibrator`, so they share thresholds and episodes with the
-    seasonal bank. There is no baseline: `expected` and `half` are always NaN. Cost is River's,
+    seasonal bank. Of scores that end at 1 the logarithm of what is left is ranked: else the most
+    unusual sample ever, at 0.998, would be as near to an ordinary one, at 0.95, as that to its
+    like. There is no baseline: `expected` and `half` are always NaN. Cost is River's,
     1 to 40 us a sample, plus 3 us for the ranking. River objects cannot be saved without pickle,
     which is never read here: after a restart they learn anew, and `state` is empty.
     """
@@ -63,6 +68,7 @@ class RiverBank:
         self._warmup = config.warmup_samples
         self._capacity = capacity
         self._template = build_detector(rule)
+        self._is_ratio = answers_ratio(self._template)
         self._watches: dict[int, _Watch] = {}
 
     def grow(self, capacity: int) -> None:
@@ -126,6 +132,8 @@ class RiverBank:
             return self._failed(repr(error))
         if not math.isfinite(raw):
             return self._failed(f"score {raw}")
+        if self._is_ratio:
+            raw = -math.log(max(1.0 - raw, RATIO_LEFT_MIN))
         if watch.n_unheard > 0:
             watch.n_unheard -= 1
             return 0.0

@@ -19,7 +19,7 @@ class SeriesDetector(BankDetector["_Engine"]):
     thousand, 6 one in a million. It is 0 during warm-up. The method and where it fails are told
     in `aiops.detect.banks.seasonal`. A sample without the feature, or with None or NaN, is
     absent: it scores 0 and is not learnt. Scored and learnt, a sample costs about as much as one
-    of River's half-space trees; the bank is a hundred times cheaper for more than a few series
+    of River's half-space trees; the bank is some fifty times cheaper for many series
     (benchmark: bench_kernels).
 
     Parameters
