@@ -45,9 +45,9 @@ class SeasonalBank:
     of the value itself on each side (after Siffer et al. 2017, SPOT, doi:10.1145/3097983.3098144);
     only what exceeds four decades counts, and 3.5 times, less for series that wander. The
     severity is the cube root of the sum of cubes less log10(1.5), for several chances; the score
-    counts the level for 2.5 at most, since records come in runs, and the alert score not at all. What is
-    left of the severest samples, 3 % less with each sample, counts as severity up to 2.9:
-    metrics that one fault disturbs peak at different times, and so their severities meet.
+    counts the level for 2.5 at most, since records come in runs, and the alert score not at all.
+    What is left of the severest samples, 3 % less with each sample, counts as severity up to
+    2.9: metrics that one fault disturbs peak at different times, and so their severities meet.
     n samples support no residual or spread above log10(n) + 5.
 
     *Learning.* A sample that scores 3.5 is flagged. It starts a hold: the steady forecast stays

@@ -52,13 +52,13 @@ def with_faults(n):
     return values
 
 
-def of_days(n_days, per_day=288, seed=4, spread=0.3):
-    """Days with a wave, from the Tuesday evening of START_MS on; weekends (UTC) are 4 lower."""
+def of_days(n_days, per_day=288, seed=4, weekend=-4.0):
+    """Days with a wave, from the Tuesday evening of START_MS on; weekends (UTC) differ."""
     n = n_days * per_day
     weekdays = (times(n, 86_400 / per_day) // 86_400_000 + 3) % 7
     wave = 5 * np.sin(np.arange(n) * 2 * np.pi / per_day)
-    noise = spread * np.random.default_rng(seed).normal(size=n)
-    return 10 + wave - 4.0 * (weekdays >= 5) + noise
+    noise = 0.3 * np.random.default_rng(seed).normal(size=n)
+    return 10 + wave + weekend * (weekdays >= 5) + noise
 
 
 def of_stretches(n, seed=6):
@@ -67,6 +67,34 @@ def of_stretches(n, seed=6):
     lengths = rng.integers(4, 30, n // 4)
     levels = np.repeat(rng.uniform(-2, 2, len(lengths)), lengths)[:n]
     return levels * np.where(np.arange(n) < 1000, 0.5, 1.0) + 0.05 * rng.normal(size=n)
+
+
+def latency(n, seed=0, spread=0.1):
+    """Seconds around 0.1."""
+    return np.random.default_rng(seed).normal(0.1, 0.1 * spread, n)
+
+
+def fleet(n_slots, n_rounds, seed=1):
+    """Columns of some noisy series, with absent samples and one that shifts."""
+    rng = np.random.default_rng(seed)
+    slots = np.tile(np.arange(n_slots, dtype=np.int32), n_rounds)
+    ts_ms = START_MS + np.repeat(np.arange(n_rounds) * 15_000, n_slots)
+    features = rng.normal(10 * (1 + slots), 1.0)
+    features[rng.random(len(features)) < 0.03] = np.nan
+    features[slots == 1] *= np.where(ts_ms[slots == 1] > ts_ms[len(ts_ms) // 2], 3, 1)
+    return slots, ts_ms, features
+
+
+def columns_of(out, n):
+    """All that is said of the first n rows."""
+    verdicts = (out.scores, out.severities, out.alerts, out.expected, out.half, out.parts)
+    return [column[:n] for column in (*verdicts, out.features)]
+
+
+def score_fleet(bank, slots, ts_ms, features):
+    out = ScoreColumns.allocate(len(slots))
+    bank.score_learn(slots.copy(), ts_ms.copy(), features.copy(), out)
+    return out
 
 
 def score_series(values, ts_ms, config=None, bank=None):

@@ -15,7 +15,7 @@ THRESHOLD = 3.0
 def tail(*, shape: float, sigma: float) -> np.ndarray:
     """Return tail columns that hold exactly the moments of a generalised Pareto excess."""
     mean, variance = genpareto.stats(shape, scale=sigma, moments="mv")
-    return np.array([THRESHOLD, float(mean), float(variance + mean * mean)])
+    return np.array([THRESHOLD, float(mean), float(variance + mean * mean), 50.0])
 
 
 @pytest.mark.parametrize("shape", [0.0, 0.05, 0.2, 0.39])
@@ -30,11 +30,11 @@ def test_the_score_is_the_survival_function_of_a_generalised_pareto_tail(shape, 
 def test_a_tail_learnt_from_exponential_residuals_ranks_them_rightly():
     rng = np.random.default_rng(7)
     units = rng.exponential(1.0, 60_000)
-    row = np.array([2.5, 1.0, 2.0])
+    row = np.array([2.5, 0.0, 0.0, 0.0])
     scores = np.empty(len(units))
     for n, unit in enumerate(units.tolist()):
         scores[n] = k_tail_score(row, 0, unit)
-        k_tail_learn(row, 0, unit, float(n))
+        k_tail_learn(row, 0, unit, float(n), 1.0)
     ripe = scores[10_000:]
     for level in (2.0, 3.0):
         share = float((ripe >= level).mean())
