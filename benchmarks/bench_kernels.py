@@ -55,6 +55,7 @@ SLOT_CASES: tuple[tuple[str, Setup], ...] = (
     ("k_rules_apply", rules.rules_apply),
     ("k_seasonal_score", detect.seasonal_score),
     ("k_seasonal_score, shuffled", detect.seasonal_score_shuffled),
+    ("k_alert_score", detect.alert_score),
     ("k_episodes_step", detect.episodes_step),
     ("k_seasonal_score + k_episodes_step", detect.score_and_step),
     ("k_tail_score + k_tail_learn", partial(detect.tail_calls, k_tail_score, k_tail_learn)),

@@ -172,7 +172,8 @@ def _keep(row: F64, severity: float) -> float:
     """
     rate = min(RATE_KEPT, row[INTERVAL] / SPAN_KEPT)
     row[KEPT] = max(severity, row[KEPT] * (1.0 - rate))
-    return max(severity, min(row[KEPT], KEPT_MAX))
+    kept: float = min(row[KEPT], KEPT_MAX)
+    return max(severity, kept)
 
 
 @helper
@@ -297,7 +298,7 @@ def _score_learn_one(
         if _end_hold(row, cold, value, day, week, is_away):
             is_flagged, is_away = False, False
     elif is_flagged:
-        steady_width = max(scale, 0.5 * row[ERROR + 2 + 2 * season])
+        steady_width = max(scale, row[ERROR + 2 + 2 * season])
         hold(row, cold, value, unit, season, steady_width)
     else:
         _learn_point(row, unit)
