@@ -154,7 +154,7 @@ def _judge_and_learn(  # noqa: PLR0915 - read from top to bottom, as the method 
             series.levels[5] = value - week
             series.hold = None
     elif is_flagged:
-        steady_width = max(scale, 0.5 * series.errors[2 + 2 * best])
+        steady_width = max(scale, series.errors[2 + 2 * best])
         offset = series.levels[2 + 2 * best]
         series.hold = NaiveHold(float(ts_ms), best, offset, steady_width, value, unit)
     is_frozen = series.hold is not None and (is_away or is_flagged)
