@@ -1,24 +1,23 @@
 """The two decorators of compiled code, so that every kernel has the same options.
 
-Numba keys its cache by the text of the kernel's own file. Where a kernel calls helpers of other
-files, their text is added to the name it is cached under: else a change there would leave a stale
-kernel behind, also after an upgrade. A constant of another file counts only if a helper comes
-along with it.
+Numba keys its cache by the text of the kernel's own file. Where that file takes helpers or
+constants from other files of kernels, their text is added to the name it is cached under: else a
+change there would leave a stale kernel behind, also after an upgrade.
 """
 
 import hashlib
 import inspect
+import re
 import sys
 from collections.abc import Callable
-from types import FunctionType
 from typing import TypeVar, cast
 
 from numba import njit
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-_OURS = "aiops."
 _STAMP_SIZE = 12  # chosen: 48 bits tell the few versions of a file apart
+_IMPORT = re.compile(r"^from (aiops\.[\w.]*kernels\.(?!compile\b)\w+) import", re.MULTILINE)
 
 
 def kernel(signature: str) -> Callable[[Function], Function]:
@@ -30,7 +29,7 @@ def kernel(signature: str) -> Callable[[Function], Function]:
     compiled = njit([signature], nogil=True, cache=True, error_model="numpy")
 
     def compile_stamped(function: Function) -> Function:
-        stamp = helper_stamp(function)
+        stamp = imports_stamp(function.__module__)
         if stamp:
             function.__qualname__ += f"_{stamp}"  # part of the name of the cache's files
         return cast("Function", compiled(function))
@@ -43,22 +42,26 @@ def helper(function: Function) -> Function:
     return cast("Function", njit(nogil=True, error_model="numpy")(function))
 
 
-def helper_stamp(function: Callable[..., object]) -> str:
-    """Return a digest of the other files whose compiled functions a function can reach, or ""."""
-    names = sorted(_reached(function, set()) - {function.__module__})
-    if not names:
+def imports_stamp(module: str) -> str:
+    """Return a digest of all files of kernels that a module imports from, "" if there are none.
+
+    A package without its sources has no stamps; there nothing can change either.
+    """
+    texts: dict[str, str] = {}
+    todo = [module]
+    while todo:
+        for name in _IMPORT.findall(_text_of(todo.pop())):
+            if name not in texts:
+                texts[name] = _text_of(name)
+                todo.append(name)
+    if not texts:
         return ""
-    texts = [inspect.getsource(sys.modules[name]) for name in names]
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:_STAMP_SIZE]
+    together = "\0".join(texts[name] for name in sorted(texts))
+    return hashlib.sha256(together.encode()).hexdigest()[:_STAMP_SIZE]
 
 
-def _reached(function: Callable[..., object], seen: set[str]) -> set[str]:
-    """Return the modules of the compiled functions that a function's file knows, and theirs."""
-    if not isinstance(function, FunctionType) or function.__module__ in seen:
-        return seen
-    seen.add(function.__module__)
-    for value in list(function.__globals__.values()):
-        plain = getattr(value, "py_func", None)
-        if plain is not None and plain.__module__.startswith(_OURS):
-            _reached(plain, seen)
-    return seen
+def _text_of(module: str) -> str:
+    try:
+        return inspect.getsource(sys.modules[module])
+    except OSError:
+        return ""
