@@ -176,7 +176,7 @@ def _pass_time(series: NaiveSeries, ts_ms: int) -> float:
         series.interval_ms = span_ms
         return 1.0
     if series.n < 20:
-        series.interval_ms = min(usual_ms, span_ms)
+        series.interval_ms += 0.5 * (min(span_ms, 4 * usual_ms) - usual_ms)
     else:
         series.interval_ms += 0.02 * (min(span_ms, 2 * usual_ms) - usual_ms)
     return span_ms / usual_ms

@@ -68,6 +68,7 @@ RATE_USUAL, SPAN_USUAL = 0.004, 3_600_000.0
 RATE_RANGE, SPAN_RANGE = 0.002, 7_200_000.0
 RATE_KEPT, SPAN_KEPT = 0.03, 1_800_000.0
 RATE_INTERVAL = 0.02
+RATE_INTERVAL_FIRST = 0.5  # chosen: two first samples a moment apart are forgotten in ten more
 
 FREE_SAMPLES = 20.0  # until then residuals are measured with an unripe scale, and not ranked
 
@@ -105,7 +106,7 @@ def pass_time(row: F64, ts_ms: int) -> float:
         row[INTERVAL] = span_ms
         return 1.0
     if row[N] < FREE_SAMPLES:
-        row[INTERVAL] = min(usual_ms, span_ms)
+        row[INTERVAL] = usual_ms + RATE_INTERVAL_FIRST * (min(span_ms, 4.0 * usual_ms) - usual_ms)
     else:
         row[INTERVAL] = usual_ms + RATE_INTERVAL * (min(span_ms, 2.0 * usual_ms) - usual_ms)
     passed: float = span_ms / usual_ms

@@ -164,6 +164,14 @@ def test_a_weekend_is_expected_after_some_weeks():
     assert out.scores[last].max() < RARE - 1
 
 
+@pytest.mark.parametrize("apart_ms", [10, 1000])
+def test_two_first_samples_a_moment_apart_do_not_blind_the_bank_to_what_follows(apart_ms):
+    values, ts_ms = latency(400), times(400, 60)
+    ts_ms[1:] -= 60_000 - apart_ms
+    values[120:140] *= 3
+    assert (score_series(values, ts_ms).scores[121:140] > RARE).all()
+
+
 def gap_of(values, ts_ms, start, end):
     keep = np.ones(len(values), bool)
     keep[start:end] = False
