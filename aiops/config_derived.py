@@ -46,6 +46,39 @@ class HistogramsConfig(Section):
         return quantiles
 
 
+class RatioRule(Section):
+    """A ratio of counters, for instance errors to requests, as one series for each label set."""
+
+    name: str = Field(
+        pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]{0,200}$",
+        description="name of the series, for example checkout:error_ratio",
+    )
+    numerator: str = Field(
+        description='selector of counters, for example http_requests_total{code=~"5.."}'
+    )
+    denominator: str = Field(
+        description="selector of counters, for example http_requests_total; those of the "
+        "numerator among them"
+    )
+    by: tuple[str, ...] = Field(
+        (), max_length=8, description="labels whose values make series of their own; empty: one"
+    )
+    observations_min: int = Field(
+        100,
+        ge=1,
+        le=1_000_000_000,
+        description="increase of the denominator that a value needs; 100: a standard error of "
+        "0.05 at most, of 0.01 where one in a hundred fails",
+    )
+    step_s: int = Field(60, ge=1, le=86_400, description="least time between two values")
+    window_s: int = Field(
+        900,
+        ge=1,
+        le=86_400,
+        description="longest time to wait for observations_min; with fewer there is no value",
+    )
+
+
 class DerivedConfig(Section):
     """Series that the service makes of others, and judges in their place."""
 
@@ -53,3 +86,15 @@ class DerivedConfig(Section):
         100_000, ge=0, le=10_000_000, description="derived series; histograms beyond have none"
     )
     histograms: HistogramsConfig = HistogramsConfig()
+    ratios: tuple[RatioRule, ...] = Field(
+        (),
+        max_length=100,
+        description="ratios of counters; a tenth of series_max is for them if there are any",
+    )
+
+    @field_validator("ratios")
+    @classmethod
+    def _names_differ(cls, ratios: tuple[RatioRule, ...]) -> tuple[RatioRule, ...]:
+        if len({ratio.name for ratio in ratios}) != len(ratios):
+            raise ValueError("names of ratios must differ")
+        return ratios

@@ -14,7 +14,8 @@ from aiops.anomaly_notes import AnomalyNotes
 from aiops.batch_rows import BatchRows
 from aiops.clock import day_of
 from aiops.config import Config
-from aiops.derived_watch import DerivedRows, DerivedWatch, Former
+from aiops.derived_book import DerivedRows
+from aiops.derived_watch import DerivedWatch, Former
 from aiops.detect.absence import Absence, SeriesNames
 from aiops.detect.banks.river_bank import RiverBank
 from aiops.detect.banks.seasonal import SeasonalBank

@@ -86,16 +86,18 @@ def _derived_metrics(derived: DerivedWatch) -> Iterator[Metric]:
         "Histograms that are judged by their quantiles and rate",
         derived.histograms.n_live,
     )
+    yield _gauge("aiops_series_ratios_live", "Ratios that are derived", derived.ratios.n_live)
     rows = CounterMetricFamily("aiops_series_derived_rows", "Samples of derived series")
     rows.add_metric([], derived.rows_total)
     yield rows
     refused = CounterMetricFamily(
         "aiops_series_derived_refused",
-        "Buckets that nobody judges, since derived.series_max was met, and derived series that "
-        "were not made, since their fingerprint was taken",
+        "Buckets that nobody judges and series that count for no ratio, since derived.series_max "
+        "was met; derived series that were not made, since their fingerprint was taken",
         labels=["reason"],
     )
-    refused.add_metric(["series_max"], derived.histograms.refused_total)
+    n_refused = derived.histograms.refused_total + derived.ratios.refused_total
+    refused.add_metric(["series_max"], n_refused)
     refused.add_metric(["collision"], derived.refused_total)
     yield refused
 

@@ -17,6 +17,7 @@ KERNEL_MODULES = (
     "aiops.series.kernels.intake",
     "aiops.series.kernels.quality",
     "aiops.series.kernels.histograms",
+    "aiops.series.kernels.ratios",
     "aiops.store.kernels.head",
     "aiops.detect.kernels.rules",
     "aiops.detect.kernels.seasonal",

@@ -19,6 +19,7 @@ from aiops.evaluate.kernels.baselines import k_ewma_score, k_holt_winters_score,
 from aiops.series.kernels.histograms import k_histograms_take
 from aiops.series.kernels.intake import k_intake_features, k_intake_prepare
 from aiops.series.kernels.quality import k_quality_note
+from aiops.series.kernels.ratios import k_ratios_add
 from aiops.series.kernels.u64_map import k_u64_map_drop, k_u64_map_get, k_u64_map_put
 from aiops.store.kernels.head import k_head_append, k_head_take, k_head_unpack
 from aiops.wire.kernels.hashing import k_block_hash
@@ -30,6 +31,7 @@ from benchmarks import kernel_cases_evaluate as evaluate
 from benchmarks import kernel_cases_forecast as forecast
 from benchmarks import kernel_cases_group as group
 from benchmarks import kernel_cases_histograms as histograms
+from benchmarks import kernel_cases_ratios as ratios
 from benchmarks import kernel_cases_rules as rules
 from benchmarks import kernel_cases_series as series
 from benchmarks import kernel_cases_store as store
@@ -50,6 +52,7 @@ SLOT_CASES: tuple[tuple[str, Setup], ...] = (
     ("k_intake_prepare", partial(series.intake_prepare, k_intake_prepare)),
     ("k_quality_note", partial(series.quality_note, k_quality_note)),
     ("k_histograms_take", partial(histograms.histograms_take, k_histograms_take)),
+    ("k_ratios_add", partial(ratios.ratios_add, k_ratios_add)),
     ("k_intake_features", partial(series.intake_features, k_intake_features)),
     ("k_rules_prepare", rules.rules_prepare),
     ("k_rules_apply", rules.rules_apply),

@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[Unit, ...], ...] = (
     (
         ("aiops.river_watch",),
         ("aiops.group_watch",),
-        ("aiops.derived_watch",),
+        ("aiops.derived_watch", "aiops.derived_book"),
         ("aiops.forecast_watch",),
         ("aiops.anomaly_notes",),
         ("aiops.batch_rows",),

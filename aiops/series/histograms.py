@@ -3,8 +3,6 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +10,9 @@ import numpy.typing as npt
 from aiops.config_derived import HistogramsConfig
 from aiops.domain.labels import METRIC_NAME, Labels, labels_from
 from aiops.domain.samples import F64, I32, I64, U64
-from aiops.errors import SnapshotError
+from aiops.series.derived import Signals, is_saved, with_rows
 from aiops.series.kernels import histograms as layout
 from aiops.series.kernels.histograms import k_histograms_take
-
-Scalar = TypeVar("Scalar", bound=np.generic)
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 LabelsOf = Callable[[int], Labels]
@@ -34,20 +30,6 @@ _OUT_ROWS = 8192
 
 Key = Labels
 """Labels of a family: those of its buckets without `le`, with the name of the histogram."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signals:
-    """What histograms showed, a row a value; views, valid until the next are asked for.
-
-    `families` and `numbers` say whose and which, `bits` are those of the value, or a staleness
-    marker where the histogram ended.
-    """
-
-    families: I32
-    numbers: I32
-    ts_ms: I64
-    bits: U64
 
 
 class Histograms:
@@ -113,8 +95,8 @@ class Histograms:
     def grow(self, capacity: int) -> None:
         """Make room for at least `capacity` slots."""
         if capacity > len(self._links):
-            self._links = _grown(self._links, capacity)
-            self._counts = _grown(self._counts, capacity)
+            self._links = with_rows(self._links, capacity)
+            self._counts = with_rows(self._counts, capacity)
 
     def join(self, slot: int, labels: Labels) -> bool:
         """Take a new series in if it is a bucket; tell whether it is, with a family or without."""
@@ -227,11 +209,8 @@ class Histograms:
         SnapshotError
             When a part is missing.
         """
-        missing = [name for name in self.state(0) if name not in arrays]
-        if len(missing) == len(self.state(0)):
+        if not is_saved(self.state(0), arrays, "histograms"):
             return False
-        if missing:
-            raise SnapshotError(f"saved histograms lack {missing[0]!r}")
         return bool(json.loads(arrays["histograms.operations"].tobytes()) == list(self.operations))
 
     def restore(self, arrays: Mapping[str, npt.NDArray[np.generic]], labels_of: LabelsOf) -> None:
@@ -240,7 +219,7 @@ class Histograms:
         self._links[:n_slots] = arrays["histograms.links"]
         self._counts[:n_slots] = arrays["histograms.counts"]
         self._n_families = len(arrays["histograms.families"])
-        self._families = _grown(self._families, max(_FAMILIES_MIN, self._n_families))
+        self._families = with_rows(self._families, max(_FAMILIES_MIN, self._n_families))
         self._families[: self._n_families] = arrays["histograms.families"]
         self._free = arrays["histograms.free"].tolist()
         self.refused_total = int(arrays["histograms.refused"][0])
@@ -252,7 +231,7 @@ class Histograms:
             return self._free.pop()
         self._n_families += 1
         if self._n_families > len(self._families):
-            self._families = _grown(self._families, 2 * len(self._families))
+            self._families = with_rows(self._families, 2 * len(self._families))
         return self._n_families - 1
 
     def _link(self, family: int, slot: int, bound: float) -> None:
@@ -299,9 +278,3 @@ def _signals(config: HistogramsConfig) -> F64:
     table = np.array([(math.nan, 0.0, 0.0), *rows])
     table[:, 2] = 1000.0 * config.window_s
     return table
-
-
-def _grown(old: npt.NDArray[Scalar], n_rows: int) -> npt.NDArray[Scalar]:
-    grown = np.zeros((n_rows, *old.shape[1:]), old.dtype)
-    grown[: len(old)] = old
-    return grown

@@ -218,6 +218,8 @@ class SeriesTable:
             labels = self.labels(slot)
             if any(match_all(matchers, labels) for matchers in self._ignore):
                 return intake.IGNORED
+        if self.roles[slot] == DERIVED:
+            return intake.GAUGE
         name = self.index.value(slot, METRIC_NAME)
         kind = self._kinds.get(name)
         if kind is None:

@@ -16,6 +16,13 @@ from aiops.series.kernels import intake
 from aiops.series.table import DERIVED, PART, RAW
 from aiops.wire.labels import encode_labels
 
+RATIO = {
+    "name": "shop:error_ratio",
+    "numerator": 'requests_total{code=~"5.."}',
+    "denominator": "requests_total",
+    "by": ["service"],
+}
+
 T0_MS = 1_700_000_000_000
 STEP_MS = 15_000
 BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, math.inf)
@@ -332,3 +339,95 @@ def test_derived_rows_reach_memory_and_the_sealed_blocks(n_pods):
     n_rows += int(data.head.meta[: data.table.n_slots, 0].sum())
     assert data.derived.rows_total == n_pods * 59 * 3
     assert n_rows == data.counts[intake.N_KEPT] + data.derived.rows_total
+
+
+class Shop:
+    """Requests of one service by status code, scraped every minute."""
+
+    labels = tuple(
+        labels_from({METRIC_NAME: "requests_total", "code": code, "service": "cart"})
+        for code in ("200", "500")
+    )
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(4)
+        self.counts = np.zeros(2)
+
+    def scrape(self, minute: int, n_requests: int, *, error_ratio: float = 0.01) -> SampleBatch:
+        """Serve requests for a minute; return the samples then."""
+        n_errors = self.rng.binomial(n_requests, error_ratio)
+        self.counts += [n_requests - n_errors, n_errors]
+        blocks = tuple(encode_labels(own) for own in self.labels)
+        at_ms = np.full(2, T0_MS + 60_000 * minute)
+        return SampleBatch(np.array([1, 2], np.uint64), at_ms, self.counts.copy(), (1, 2), blocks)
+
+
+def run_shop(data: DataPlane, shop: Shop, minutes, n_requests: int, *, error_ratio: float = 0.01):
+    """Return the names of what opened."""
+    told = []
+    for minute in minutes:
+        batch = shop.scrape(minute, n_requests, error_ratio=error_ratio)
+        events = data.take(batch, int(batch.ts_ms[0])).events
+        told += [e.anomaly.labels for e in events if e.change is AnomalyChange.OPENED]
+    return [label_value(labels, METRIC_NAME) for labels in told]
+
+
+def test_a_ratio_is_a_series_with_the_labels_it_is_made_by():
+    data = plane(ratios=[RATIO])
+    run_shop(data, Shop(), range(4), 1000)
+    assert names(data, DERIVED) == {"shop:error_ratio"}
+    slot = slot_of(data, "shop:error_ratio")
+    assert dict(data.table.labels(slot)) == {METRIC_NAME: "shop:error_ratio", "service": "cart"}
+    assert 0.0 < newest(data, "shop:error_ratio") < 0.03
+    assert (data.table.track[:2, intake.KIND] == intake.COUNTER).all()  # judged all the same
+
+
+def test_a_rise_of_errors_is_an_anomaly_of_the_ratio():
+    data, shop = plane(ratios=[RATIO]), Shop()
+    assert run_shop(data, shop, range(300), 1000) == []
+    assert "shop:error_ratio" in run_shop(data, shop, range(300, 306), 1000, error_ratio=0.2)
+
+
+def test_one_error_of_two_requests_at_night_is_no_anomaly_of_the_ratio():
+    data, shop = plane(ratios=[RATIO]), Shop()
+    run_shop(data, shop, range(300), 1000)
+    told = run_shop(data, shop, range(300, 420), 2, error_ratio=0.5)
+    assert "shop:error_ratio" not in told
+
+
+def test_a_restored_plane_goes_on_with_its_ratios_bit_for_bit():
+    data, shop = plane(ratios=[RATIO]), Shop()
+    run_shop(data, shop, range(100), 70)
+    other, other_shop = restored(data, ratios=[RATIO]), Shop()
+    assert same_bits(data, other)
+    other_shop.counts, other_shop.rng = shop.counts.copy(), np.random.default_rng(8)
+    shop.rng = np.random.default_rng(8)
+    for part, own in ((data, shop), (other, other_shop)):
+        run_shop(part, own, range(100, 200), 70)
+    assert same_bits(data, other)
+
+
+def test_a_ratio_that_is_new_in_the_configuration_begins_after_a_snapshot():
+    data, shop = plane(), Shop()
+    run_shop(data, shop, range(3), 1000)
+    other = restored(data, ratios=[RATIO])
+    run_shop(other, shop, range(3, 6), 1000)
+    assert names(other, DERIVED) == {"shop:error_ratio"}
+    left = restored(other)
+    assert names(left, DERIVED) == set()
+
+
+def test_a_ratio_is_evicted_with_its_series():
+    data = plane(ratios=[RATIO])
+    run_shop(data, Shop(), range(4), 1000)
+    late_ms = T0_MS + 10_000_000
+    data.evict(Evict((1,), late_ms), late_ms)
+    assert data.table.n_series == 2
+    data.evict(Evict((2,), late_ms), late_ms)
+    assert data.table.n_series == data.derived.n_live == data.derived.ratios.n_live == 0
+
+
+def test_a_ratio_whose_name_ends_like_a_counter_is_none():
+    data = plane(ratios=[{**RATIO, "name": "shop:error_total"}])
+    run_shop(data, Shop(), range(4), 1000)
+    assert data.table.track[slot_of(data, "shop:error_total"), intake.KIND] == intake.GAUGE
