@@ -206,7 +206,7 @@ class ForecastWatch:
             **self.bank.state.state(),
             "forecast.clock": np.array([self._looked_ms, self.shed_total], np.int64),
             "forecast.rules": np.frombuffer(self._spelt(), np.uint8),
-            "forecast.turns": self._turns.state(),
+            "forecast.turned": self._turns.state(),
             "forecast.hits": np.array(sorted(self._hits.items()), np.int64).reshape(-1, 2),
             "forecast.open": np.frombuffer(orjson.dumps(book), np.uint8),
         }
@@ -224,7 +224,7 @@ class ForecastWatch:
         self.bank.state.restore(arrays)
         self._looked_ms, self.shed_total = arrays["forecast.clock"].tolist()
         self._hits = dict(arrays["forecast.hits"].tolist())
-        self._turns.restore(arrays["forecast.turns"])
+        self._turns.restore(arrays["forecast.turned"])
         for slot, data, told_s, n_missed in orjson.loads(arrays["forecast.open"].tobytes()):
             self._open[int(slot)] = _Open(anomaly_from_json(data), float(told_s), int(n_missed))
         for slot in self.bank.state.owners().tolist():

@@ -153,7 +153,7 @@ def test_nothing_is_told_of_a_slot_without_samples():
 
 
 def test_a_young_series_is_forecast_by_its_bank():
-    world = fed(values_of("stable", 30, 1))
+    world = fed(values_of("stable", 15, 1))
     forecast = world.forecast(0, [5])
     assert not forecast.is_learnt
     assert forecast.expected[0] == pytest.approx(10, abs=2)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from aiops.domain.alert import Alert
 from aiops.domain.anomaly import Anomaly, AnomalyKind
+from aiops.domain.forecast import ForecastFacts
 from aiops.domain.incident import (
     Incident,
     IncidentEventKind,
@@ -47,6 +48,15 @@ anomalies = st.builds(
     detector_version=texts,
     is_vetoed=st.booleans(),
     veto_reason=texts,
+    forecast=st.none()
+    | st.builds(
+        ForecastFacts,
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.booleans(),
+        *[st.floats(0, 1e9)] * 2,
+        st.floats(0),
+        st.floats(-1e9, 1e9),
+    ),
 )
 alerts = st.builds(
     Alert,
