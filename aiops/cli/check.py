@@ -86,5 +86,8 @@ def _selectors(config: Config) -> Iterator[tuple[str, str]]:
             yield f"detect.river[{n}].match", rule.match
     for n, budget in enumerate(config.alarms.budgets):
         yield f"alarms.budgets[{n}].match", budget.match
+    for n, ratio in enumerate(config.derived.ratios):
+        yield f"derived.ratios[{n}].numerator", ratio.numerator
+        yield f"derived.ratios[{n}].denominator", ratio.denominator
     for n, receiver in enumerate(config.notify.receivers):
         yield f"notify.receivers[{n}].match", receiver.match

@@ -187,8 +187,7 @@ class SeriesTable:
         self.fingerprints[: self.n_slots] = state["series.fingerprints"]
         self.track[: self.n_slots] = state["series.track"]
         self.seen_ms[: self.n_slots] = state["series.seen_ms"]
-        if "series.roles" in state:  # not in snapshots of releases that derived no series
-            self.roles[: self.n_slots] = state["series.roles"]
+        self.roles[: self.n_slots] = state["series.roles"]
         self._free = state["series.free"].tolist()
         live = np.flatnonzero(self.fingerprints[: self.n_slots])
         self._map.put(self.fingerprints[live], live.astype(np.uint64))

@@ -48,8 +48,10 @@ def _damped(mark: F64, ts_ms: int, evidence: float, interval_ms: float) -> float
     mark[ROWS] += 1.0
     mark[SEEN] = float(ts_ms)
     mark[PEAK] = max(left, evidence)
-    record = LIFE_SHARE * math.log10(max(mark[ROWS] / LIFE_ROWS, 1.0))
-    return max(evidence - PEAK_SHARE * left - record, 0.0)
+    news: float = evidence - PEAK_SHARE * left
+    if news <= 0.0 or mark[ROWS] <= LIFE_ROWS:
+        return max(news, 0.0)
+    return max(news - LIFE_SHARE * math.log10(mark[ROWS] / LIFE_ROWS), 0.0)
 
 
 @helper

@@ -116,9 +116,12 @@ def pass_time(row: F64, ts_ms: int) -> float:
 @helper
 def weight_of(row: F64, rate: float, span_ms: float, pace: float) -> float:
     """Return the weight of this sample in a window of `1 / rate` samples or `span_ms`."""
-    windowed: float = min(rate, row[INTERVAL] / span_ms) * pace
-    weight: float = min(max(windowed, 1.0 / row[N]), 1.0)
-    return weight
+    interval_ms = row[INTERVAL]
+    # Divisions are dear, and seldom needed.
+    weight: float = pace * (rate if interval_ms >= rate * span_ms else interval_ms / span_ms)
+    if weight * row[N] < 1.0:
+        weight = 1.0 / row[N]
+    return min(weight, 1.0)
 
 
 @helper

@@ -94,6 +94,7 @@ LEVEL_ALONE = 2.5  # chosen: records come in runs and last, so that they alone o
 KEPT_MAX = 2.9  # chosen: what is over is never as rare as one in a thousand
 LEVEL_MAX = 16.0  # chosen: with the other streams below what a static threshold scores, 20
 HOLD_SCORE = 3.5  # chosen: one false hold in 3,000 samples, over with the second one after it
+HOLD_CUBES = (HOLD_SCORE + STREAMS) ** 3.0  # what the cubes add up to then
 HOLD_BACK = 2.0  # samples back in a row that end a hold
 HOLD_LEARN = 0.3  # chosen: weight of a flagged sample in the scales
 SEASON_GAIN = 0.8  # chosen: the profile is worth its room if errors with it are so much smaller
@@ -131,15 +132,20 @@ def _spread_unit(row: F64, floor: float) -> float:
 
 
 @helper
+def _capped(score: float, n: float) -> float:
+    """Return a score, cut where n samples support no more."""
+    return score if score <= CAP else min(score, math.log10(n) + CAP)
+
+
+@helper
 def _point_and_spread(row: F64, unit: float, spread: float) -> tuple[float, float]:
     """Rank both streams against their own past; learn the spread."""
     n = row[N]
-    limit = math.log10(n) + CAP
     point, wide = 0.0, 0.0
     if n > FREE_SAMPLES:
-        point = min(k_tail_score(row, POINT_TAIL, unit), limit)
+        point = _capped(k_tail_score(row, POINT_TAIL, unit), n)
     if n > RIPE_SAMPLES:
-        wide = min(k_tail_score(row, SPREAD_TAIL, spread), limit)
+        wide = _capped(k_tail_score(row, SPREAD_TAIL, spread), n)
         k_tail_learn(row, SPREAD_TAIL, spread, n - RIPE_SAMPLES, SPREAD_LEAST)
     return point, wide
 
@@ -153,14 +159,18 @@ def _learn_point(row: F64, unit: float) -> None:
 @helper
 def _shift(row: F64, unit: float) -> float:
     """Return how rare the distance from a held baseline is, in units of its own width."""
-    return min(k_tail_score(row, POINT_TAIL, min(unit, UNIT_MAX)), math.log10(row[N]) + CAP)
+    return _capped(k_tail_score(row, POINT_TAIL, min(unit, UNIT_MAX)), row[N])
+
+
+@helper
+def _cubes(point: float, wide: float, level: float) -> float:
+    return point * point * point + wide * wide * wide + level * level * level
 
 
 @helper
 def _combine(point: float, wide: float, level: float) -> float:
     """Return the cube root of the sum of cubes, less what several chances are worth."""
-    cubes: float = point * point * point + wide * wide * wide + level * level * level
-    root: float = cubes ** (1.0 / 3.0)
+    root: float = np.cbrt(_cubes(point, wide, level))
     return max(root - STREAMS, 0.0)
 
 
@@ -291,7 +301,7 @@ def _score_learn_one(
     level = _level_stream(row, value, floor)
     half = firm * (row[POINT_TAIL] + BAND * row[POINT_TAIL + 1])
     shift = _shift(row, residual / firm) if is_away else 0.0
-    is_flagged = _combine(point, wide, level) >= HOLD_SCORE
+    is_flagged = _cubes(point, wide, level) >= HOLD_CUBES
     if row[HOLDING] > 0.0:
         if not is_away:
             _learn_point(row, unit)
@@ -372,7 +382,10 @@ def k_seasonal_score(
             refine(coarse[slot], fine[fine_of[slot]])
             row[SEASON], row[FINE_SINCE] = 2.0, float(ts_ms[i])
         if row[N] > warmup:
-            out_severities[i] = _keep(row, _combine(point, wide, level))
-            out_scores[i] = _combine(max(point, shift), wide, min(level, LEVEL_ALONE))
-            out_alerts[i] = _combine(point, wide, 0.0)
+            alert = _combine(point, wide, 0.0)
+            out_alerts[i], out_scores[i] = alert, alert
+            if level > 0.0 or shift > point:
+                out_scores[i] = _combine(max(point, shift), wide, min(level, LEVEL_ALONE))
+            severity = _combine(point, wide, level) if level > 0.0 else alert
+            out_severities[i] = _keep(row, severity)
             out_expected[i], out_half[i], out_parts[i] = expected, half, parts

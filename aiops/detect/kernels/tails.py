@@ -16,7 +16,8 @@ SHAPE_MIN = -0.2  # of values, which often have an end: what exceeds it is all b
 RATE_TAIL = 0.002  # chosen: a quantile of 2 % then rests on ten excesses
 RATE_EXCESS = 0.02
 LOG10_E = 0.4342944819032518
-CAP = 4.0  # decades a score may exceed log10(n): what n samples and a fitted tail support
+CAP = 5.0  # decades a score may exceed log10(n): 100 samples may say one in ten million
+LEVEL_CAP = 4.5  # the same of a level, whose samples tell less
 
 # columns of one side of a level: threshold, mean excess, mean squared excess, weight of excesses
 LEVEL_THRESHOLD, LEVEL_EXCESS, LEVEL_SQUARE, LEVEL_WEIGHT = range(4)
@@ -79,7 +80,7 @@ def level_score(row: F64, column: int, value: float, n: float) -> float:
         if beyond > 0.0 and row[first + LEVEL_WEIGHT] >= 3.0:
             rare = decades(beyond, row[first + LEVEL_EXCESS], row[first + LEVEL_SQUARE], SHAPE_MIN)
             score = max(score, TAIL_BASE + rare)
-    return min(score, math.log10(n + 1.0) + 0.5 + CAP)
+    return score if score <= LEVEL_CAP else min(score, math.log10(n + 1.0) + LEVEL_CAP)
 
 
 @helper
