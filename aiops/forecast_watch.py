@@ -85,7 +85,7 @@ class ForecastWatch:
     -----
     Once a minute all watched series are looked at together. An anomaly opens when the *expected*
     course reaches the bound within the time of the rule, `evaluations` times in a row; the near
-    end of the interval would be ten times as often wrong, the far one late by its width. It closes
+    end of the interval is by its meaning wrong nine times in ten, the far one late by its width. It closes
     after as many without a reason: the trend has ended or turned, or the bound is a quarter
     farther than asked for. What has reached its bound stays open until it is back; what is there
     without a trend is for thresholds. What has turned round twice is believed only once it goes
