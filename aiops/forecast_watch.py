@@ -85,8 +85,8 @@ class ForecastWatch:
     -----
     Once a minute all watched series are looked at together. An anomaly opens when the *expected*
     course reaches the bound within the time of the rule, `evaluations` times in a row; the near
-    end of the interval is by its meaning wrong nine times in ten, the far one late by its width. It closes
-    after as many without a reason: the trend has ended or turned, or the bound is a quarter
+    end of the interval is by its meaning wrong nine times in ten, the far one late by its width.
+    It closes after as many without a reason: the trend is over, or the bound is a quarter
     farther than asked for. What has reached its bound stays open until it is back; what is there
     without a trend is for thresholds. What has turned round twice is believed only once it goes
     farther (`detect.turns`), so a rotated log or a season costs two false alarms in its life.
