@@ -110,3 +110,58 @@ def test_five_minutes_at_the_upper_bound_are_found(kind):
 def test_a_share_of_few_requests_says_little():
     """Half of two requests fail now and then; five minutes of it are no news of such a series."""
     assert found_of(0.5)["few_requests"] <= N_SERIES // 2
+
+
+RATIO = {
+    "name": "shop:error_ratio",
+    "numerator": 'requests_total{code="500"}',
+    "denominator": "requests_total",
+    "by": ["n"],
+}
+
+
+@cache
+def derived_openings(fault_day: int) -> tuple[Opening, ...]:
+    """Return what opened of derived ratios over quiet nights, with five bad minutes a fault day.
+
+    Ten services with 2 to 400 requests a minute, of which one in a hundred fails; of the five
+    largest half fail in the bad minutes.
+    """
+    detect = {"absence": {"enabled": False}, "group": {"by": []}, "ignore": ["requests_total"]}
+    data = DataPlane(Config.model_validate({"detect": detect, "derived": {"ratios": [RATIO]}}))
+    rng, n = np.random.default_rng(3), N_SERIES
+    pairs = [(str(k), code) for code in ("200", "500") for k in range(n)]
+    labels = [labels_from({"__name__": "requests_total", "n": k, "code": c}) for k, c in pairs]
+    fingerprints = tuple(range(1, 2 * n + 1))
+    new = (fingerprints, tuple(encode_labels(own) for own in labels))
+    counts, found = np.zeros((2, n)), []
+    for minute in range(N_DAYS * MINUTES_PER_DAY):
+        day, of_day = divmod(minute, MINUTES_PER_DAY)
+        busy = 1.0 - 0.9 * np.cos(2 * np.pi * (of_day - 180) / MINUTES_PER_DAY)
+        n_requests = rng.poisson(np.geomspace(2, 400, n) * busy)
+        is_bad = day >= fault_day and 900 <= of_day < 900 + FAULT_MINUTES
+        shares = np.where(is_bad & (np.arange(n) >= n // 2), 0.5, 0.01)
+        n_errors = rng.binomial(n_requests, shares)
+        counts += [n_requests - n_errors, n_errors]
+        at_ms = T0_MS + 60_000 * minute
+        columns = (np.array(fingerprints, np.uint64), np.full(2 * n, at_ms), counts.ravel().copy())
+        batch = SampleBatch(*columns, *(new if minute == 0 else ()))
+        for event in data.take(batch, at_ms).events:
+            if event.change is AnomalyChange.OPENED:
+                opened = (event.anomaly.onset_ms - T0_MS) // 60_000
+                found.append((int(label_value(event.anomaly.labels, "n")), opened))
+    return tuple(found)
+
+
+def test_derived_ratios_of_busy_and_of_idle_services_are_quiet_by_day_and_night():
+    assert len(derived_openings(N_DAYS)) <= 0.01 * N_SERIES * N_DAYS
+
+
+def test_five_minutes_in_which_half_of_the_requests_fail_are_found():
+    told = derived_openings(10)
+    days = range(10, N_DAYS)
+    for service in range(N_SERIES // 2, N_SERIES):
+        for day in days:
+            start = day * MINUTES_PER_DAY + 900
+            is_found = any(own == service and 0 <= at - start < FOUND_WITHIN for own, at in told)
+            assert is_found, (service, day)

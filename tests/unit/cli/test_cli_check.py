@@ -101,3 +101,16 @@ def test_playbooks_are_read_from_beside_the_file(tmp_path):
         str(tmp_path / "bad.yaml"),
         str(tmp_path / "none.yaml"),
     ]
+
+
+def test_selectors_of_ratios_are_parsed(tmp_path):
+    path = write(
+        tmp_path,
+        """
+        derived:
+          ratios:
+            - {name: "shop:error_ratio", numerator: 'errors_total{', denominator: requests_total}
+        """,
+    )
+    (problem,) = check.check_file(path, {})
+    assert problem.startswith("derived.ratios[0].numerator")
