@@ -77,7 +77,8 @@ def test_a_machine_is_judged_by_the_mean_of_its_metrics_on_test_rows(tmp_path):
 def test_ours_gives_a_row_for_severity_and_one_for_alert(tmp_path):
     rows = measure(our_detector(), all_sets(tmp_path))
     assert [row.name for row in rows] == ["default severity", "default alert"]
-    assert rows[0].kpi_event.f1 > 0.9 and rows[0].smd_vus_pr > 0.5
+    # Not F1 over time: what comes again scores less, and the halves have one like fault each.
+    assert rows[0].smd_vus_pr > 0.5 and rows[0].asd_vus_pr > 0.5
     assert rows[0].n_rows == 3 * 900 + 2 * 900 + 3 * 1000 + 2 * 1000
     assert rows[0].cpu_us_per_row > 0
 
