@@ -7,14 +7,7 @@ import numpy as np
 
 from aiops.detect.episodes import LEVEL_DEFAULT
 from aiops.detect.kernels.episodes import GRID_SIZE
-from aiops.detect.tail_level import (
-    Tail,
-    fit_tail,
-    is_burst,
-    level_of_bulk,
-    rate_beyond,
-    rates_of,
-)
+from aiops.detect.tail_level import Openings, fit_tail, is_burst
 from aiops.domain.samples import F64, I64
 
 LEVEL_MIN = 3.0
@@ -34,11 +27,14 @@ SETTLE_DAYS = 1 / 24
 """Chosen: within the first hour the level follows at once; few series are past warm-up by then."""
 
 MEMORY_DAYS = (1.0, 7.0)
-"""Chosen: as long as the class is old, and a week at most. What young series did counts less and
-less; a week holds every weekday."""
+MEMORY_SHARE = 1 / 3
+"""Chosen: as long as a third of the class's age, a day at least and a week at most. Young series
+open several times as often, and what they did must fade faster than the mean over the class's life
+would have it; a week holds every weekday."""
 
-THEORY_DAYS = 0.25
-"""Chosen: what theory weighs against what was counted; after six hours half, after days little."""
+THEORY_DAYS = 0.02
+"""Chosen: what theory weighs against what was counted: half an hour. It foretells about ten times
+as many openings as there are, so it is a tenth after five hours, and soon nothing."""
 
 RATE_DAYS = 0.25
 """Chosen: time over which the number of rows a day is averaged."""
@@ -49,7 +45,7 @@ BURST_SHARE_MAX = 0.25
 HISTORY_FULL = 2000.0
 """Chosen: samples a series after which scores are taken at their word; 1.4 days at 60 s."""
 
-YOUNG_MARGIN = 0.25
+YOUNG_MARGIN = 0.5
 """Chosen: how much stricter for each factor of ten that is missing. n samples show tails down to
 1/n, and what lies beyond is extrapolation; but scores of young series have a ceiling, and the
 level should not lie above it."""
@@ -84,11 +80,11 @@ class ClassBudget:
         self.age_days += span_days
         self._learn_rate(n_fresh or n_rows, span_days)
         self.n_rows_week = self.n_rows_week * math.exp(-span_days / MEMORY_DAYS[1]) + n_rows
-        has_burst = is_burst(tally, self._rates(), n_rows)
+        has_burst = is_burst(tally, self._openings().rates(), n_rows)
         self.burst_share += (float(has_burst) - self.burst_share) * -math.expm1(-span_days)
         if has_burst and self.burst_share <= BURST_SHARE_MAX:
             return  # a span that tells nothing: neither its openings count nor its rows
-        memory_days = min(max(self.age_days, MEMORY_DAYS[0]), MEMORY_DAYS[1])
+        memory_days = min(max(MEMORY_SHARE * self.age_days, MEMORY_DAYS[0]), MEMORY_DAYS[1])
         kept = math.exp(-span_days / memory_days)
         # A series that rose in a span that was left out, and on in this one, is in the tally of the
         # upper levels only; but what reached a level reached all below.
@@ -101,20 +97,20 @@ class ClassBudget:
         if self.rows_per_day <= 0.0:
             return
         wanted_rate = false_per_day / self.rows_per_day
-        target = min(
-            self._tail(wanted_rate).level_at(wanted_rate), self._level_of_bulk(wanted_rate)
-        )
+        tail = fit_tail(self._openings(), wanted_rate=wanted_rate, level_min=self._level_min())
+        target = tail.level_at(wanted_rate)
         target = min(max(target + self._margin(n_series), LEVEL_MIN), LEVEL_MAX)
         step = LEVEL_PER_DAY_MAX * span_days if self.age_days > SETTLE_DAYS else LEVEL_MAX
         self.level += min(max(target - self.level, -step), step)
 
     def false_per_day(self) -> float:
-        """Return how many openings a day the level leaves, by the same estimate."""
+        """Return how many false openings a day the level leaves, by the same estimate."""
         if self.rows_per_day <= 0.0:
             return 0.0
-        base_min = self._base_min()
-        rate = rate_beyond(self.level, self.counts, self._rates(), base_min=base_min)
-        return rate * self.rows_per_day
+        tail = fit_tail(
+            self._openings(), wanted_rate=0.0, level_min=self._level_min(), level_max=self.level
+        )
+        return tail.rate_at(self.level) * self.rows_per_day
 
     def numbers(self) -> list[float]:
         """Return all that changes besides `counts`, for a snapshot."""
@@ -131,24 +127,14 @@ class ClassBudget:
         weight = -math.expm1(-span_days / known_days) if self.rows_per_day > 0.0 else 1.0
         self.rows_per_day += (n_rows / span_days - self.rows_per_day) * weight
 
-    def _rates(self) -> F64:
+    def _openings(self) -> Openings:
         # The first span is judged by its own number of rows: no other is known.
         n_theory = THEORY_DAYS * self.rows_per_day
-        return rates_of(
-            self.counts, self.n_rows, n_rows_theory=n_theory, open_samples=self.open_samples
-        )
+        return Openings(self.counts, self.n_rows, n_theory, self.open_samples)
 
-    def _tail(self, wanted_rate: float) -> Tail:
-        base_min = self._base_min()
-        return fit_tail(self.counts, self._rates(), wanted_rate=wanted_rate, base_min=base_min)
-
-    def _base_min(self) -> float:
+    def _level_min(self) -> float:
         # Runs begin at the clear score: how many would open below it nobody counted.
         return min(self.clear_score, self.level - 1.0)
-
-    def _level_of_bulk(self, wanted_rate: float) -> float:
-        base_min = self._base_min()
-        return level_of_bulk(self.counts, self.n_rows, wanted_rate=wanted_rate, base_min=base_min)
 
     def _margin(self, n_series: int) -> float:
         n_samples = self.n_rows_week / max(n_series, 1)

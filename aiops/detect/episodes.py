@@ -21,10 +21,6 @@ from aiops.domain.samples import F64, I32, I64
 LEVEL_DEFAULT = 6.0
 """Chosen: one in a million. The level of detectors without a budget, unless the config has one."""
 
-FAR_SPAN = 3.0
-"""Chosen: where calibrated tails hold, one in a thousand of the rows beyond the level lies so much
-further out. An opening beyond counts as a true anomaly, not as a sign of the false ones."""
-
 _CHANGES = {
     layout.CHANGE_OPENED: AnomalyChange.OPENED,
     layout.CHANGE_CLOSED: AnomalyChange.CLOSED,
@@ -122,7 +118,7 @@ class Episodes:
         """Open episodes of a class at this score from the next row on; open ones stay."""
         # Below 2 a whole unit less would leave next to nothing that is quiet.
         clear = min(self._clear_score, max(level - 1.0, level / 2))
-        self._levels[class_idx] = (level, clear, level + FAR_SPAN)
+        self._levels[class_idx] = (level, clear)
 
     def grow(self, capacity: int) -> None:
         """Make room for at least `capacity` slots; what is known of the present ones stays."""

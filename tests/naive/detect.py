@@ -19,7 +19,7 @@ class NaiveEpisode:
     peak: tuple[float, int, float, float, float, float, int] = (0.0, 0, 0.0, 0.0, 0.0, 0.0, 0)
     alert: float = 0.0
     reached: dict[int, float] = field(default_factory=dict)
-    """The highest level it would have opened at, by day; far beyond its own level counts not."""
+    """The highest level it would have opened at, by day."""
 
 
 def naive_episodes_step(
@@ -43,9 +43,8 @@ def naive_episodes_step(
         episode.run.append(score)
         window = sorted(episode.run[-(open_samples + 2) :], reverse=True)
         opening = window[open_samples - 1] if len(window) >= open_samples else 0.0
-        if opening < alarm + 3:
-            day = ts_ms // 86_400_000
-            episode.reached[day] = max(episode.reached.get(day, 0.0), opening)
+        day = ts_ms // 86_400_000
+        episode.reached[day] = max(episode.reached.get(day, 0.0), opening)
         if episode.phase == "restless":
             if score >= alarm and episode.misses > 2:
                 episode.onset_ms, episode.peak, episode.alert = ts_ms, NaiveEpisode.peak, 0.0

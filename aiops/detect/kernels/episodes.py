@@ -30,8 +30,8 @@ MARKS_SIZE = 10
 PEAK_SCORE, PEAK_ALERT, PEAK_VALUE, PEAK_EXPECTED, PEAK_LOWER, PEAK_UPPER = range(6)
 PEAKS_SIZE = 6
 OPEN_NOW, SHED_TOTAL = range(2)  # totals
-LEVEL, CLEAR, FAR = range(3)  # columns of levels: opens, quiet below, not counted beyond
-LEVELS_SIZE = 3
+LEVEL, CLEAR = range(2)  # columns of levels: opens, quiet below
+LEVELS_SIZE = 2
 CLOSE_SAMPLES, OPEN_MAX = range(2)  # limits
 # columns of an event
 EVENT_CHANGE, EVENT_SLOT, EVENT_ONSET_MS, EVENT_PEAK_MS, EVENT_END_MS, EVENT_PARTS = range(6)
@@ -78,9 +78,9 @@ def _opening(marks: I64, window: F64, score: float) -> float:
 
 
 @helper
-def _count(marks: I64, tally: I64, ts_ms: int, opening: float, far: float) -> None:
+def _count(marks: I64, tally: I64, ts_ms: int, opening: float) -> None:
     """Count the grid levels that this series would have opened at and did not yet that day."""
-    if opening < GRID_START or opening >= far:
+    if opening < GRID_START:
         return
     day = ts_ms // DAY_MS
     if marks[TOP_DAY] != day:
@@ -222,7 +222,7 @@ def k_episodes_step(
                 continue
             _begin(marks[slot], windows[slot])
         opening = _opening(marks[slot], windows[slot], score)
-        _count(marks[slot], tally[classes[slot]], ts_ms[i], opening, bounds[FAR])
+        _count(marks[slot], tally[classes[slot]], ts_ms[i], opening)
         is_hit = score >= bounds[LEVEL]
         if phase == OPEN or _hit_or_miss(marks[slot], peaks[slot], ts_ms[i], is_hit):
             peaks[slot, PEAK_ALERT] = max(peaks[slot, PEAK_ALERT], alerts[i])

@@ -23,11 +23,11 @@ def openings(rng, mean, slope=1.0):
     return np.sum(tops[:, None] >= GRID, axis=0).astype(np.int64)
 
 
-def run(budget, n_spans, *, mean=1.0, wanted=10.0, rng=None, extra=lambda _n: 0, rows=ROWS_A_SPAN):
-    rng = rng or np.random.default_rng(1)
+def run(budget, n_spans, *, mean=1.0, slope=1.0, wanted=10.0, extra=lambda _n: 0, rows=ROWS_A_SPAN):
+    rng = np.random.default_rng(1)
     levels = []
     for n in range(n_spans):
-        tally = openings(rng, mean) + extra(n)
+        tally = openings(rng, mean, slope) + extra(n)
         budget.learn(tally, n_rows=rows, n_fresh=rows, span_days=SPAN_DAYS)
         budget.move(wanted, N_SERIES, SPAN_DAYS)
         levels.append(budget.level)
@@ -39,9 +39,9 @@ def learn_nothing(budget, n_rows=ROWS_A_SPAN, n_fresh=ROWS_A_SPAN):
     budget.learn(none, n_rows=n_rows, n_fresh=n_fresh, span_days=SPAN_DAYS)
 
 
-def settled(**settings):
+def settled(*, n_days=10, **settings):
     budget = ClassBudget(3, 3.0)
-    run(budget, 144 * 10, **settings)
+    run(budget, 144 * n_days, **settings)
     return budget
 
 
@@ -72,7 +72,7 @@ def test_youth_makes_no_difference_once_series_have_a_long_history():
 
 @pytest.mark.parametrize("wanted", [2.0, 10.0, 50.0])
 def test_the_level_settles_where_the_budget_is_spent(wanted):
-    budget = settled(wanted=wanted)
+    budget = settled(n_days=21, wanted=wanted)  # a memory of a whole week
     assert wanted / 1.5 < true_rate(budget.level) < wanted * 1.5
     assert budget.false_per_day() == pytest.approx(wanted, rel=0.35)
 
@@ -88,6 +88,30 @@ def test_storms_of_openings_on_many_series_leave_the_level_alone():
     calm, stormy = settled(), settled(extra=storm(400, 8.0, 24))
     assert abs(stormy.level - calm.level) < 0.2
     assert stormy.burst_share < 0.1
+
+
+def lone_faults(per_day):
+    """Openings of single series that are struck at random times, far out most of them."""
+    rng = np.random.default_rng(2)
+
+    def extra(_n):
+        tops = rng.uniform(4.0, 10.0, rng.poisson(per_day / 144))
+        return np.sum(tops[:, None] >= GRID, axis=0).astype(np.int64)
+
+    return extra
+
+
+@pytest.mark.parametrize("per_day", [10, 30])
+def test_faults_of_single_series_move_the_level_by_half_a_unit_at_most(per_day):
+    calm, struck = settled(slope=2.0), settled(slope=2.0, extra=lone_faults(per_day))
+    assert abs(struck.level - calm.level) < 0.5
+
+
+def test_what_a_fleet_did_when_it_was_young_is_soon_forgotten():
+    calm, other = settled(n_days=4), ClassBudget(3, 3.0)
+    run(other, 144, mean=5.0)
+    run(other, 144 * 4)
+    assert abs(other.level - calm.level) < 0.5
 
 
 def test_storms_that_never_end_are_the_state_of_things():
