@@ -19,7 +19,7 @@ from aiops.derived_watch import DerivedWatch, Former
 from aiops.detect.absence import Absence, SeriesNames
 from aiops.detect.banks.river_bank import RiverBank
 from aiops.detect.banks.seasonal import SeasonalBank
-from aiops.detect.budget import AlarmBudget
+from aiops.detect.budget import FLEET, AlarmBudget
 from aiops.detect.challenger import Comparison, Tally
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.episodes import EpisodeEvent
@@ -221,6 +221,7 @@ class DataPlane:
         self.groups.restore(arrays, live)
         self.forecasts.restore(arrays, live)
         self.budget.restore(arrays, live, self.table.labels)
+        self.groups.follow_budget(self.budget.levels()[FLEET])
 
     def _begin(self) -> Outcome:
         outcome = Outcome()
@@ -270,6 +271,7 @@ class DataPlane:
         self._judge(rows, outcome)
         n = rows.n_rows
         self.budget.advance(rows.slots[:n], rows.ts_ms[:n], now_ms, self._judged)
+        self.groups.follow_budget(self.budget.levels()[FLEET])
         self._remember(rows, outcome)
 
     def _prepare(self, batch: SampleBatch, part: slice, now_ms: int, outcome: Outcome) -> BatchRows:

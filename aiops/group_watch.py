@@ -8,7 +8,7 @@ import numpy.typing as npt
 from aiops.config import DetectConfig
 from aiops.detect.banks.group import GroupBank
 from aiops.detect.banks.peers import PeerBank
-from aiops.detect.episodes import EpisodeEvent
+from aiops.detect.episodes import LEVEL_DEFAULT, EpisodeEvent
 from aiops.detect.group import EntityGroups, GroupFinding
 from aiops.detect.peers import PeerGroups
 from aiops.domain.anomaly import Anomaly, AnomalyChange, AnomalyEvent, AnomalyKind
@@ -31,10 +31,17 @@ class GroupWatch:
         Names the series; only read.
     rows_max
         Most rows handed to `judge` at once.
+
+    Notes
+    -----
+    Anomalies of groups have no budget of their own: there are too few to learn a tail from. They
+    open at the level of the fleet's budget, but never below `LEVEL_DEFAULT`, for which the scores
+    of these detectors are calibrated; so a fleet that has to be strict is strict with them too.
     """
 
     def __init__(self, config: DetectConfig, table: SeriesTable, rows_max: int) -> None:
         self._table = table
+        self._has_fixed_level = config.alarm_score is not None
         self.entities = EntityGroups(config, SLOTS_MIN, rows_max)
         self.peers = PeerGroups(config, SLOTS_MIN, rows_max)
 
@@ -53,6 +60,13 @@ class GroupWatch:
         found = self.entities.judge(slots, ts_ms, features, scores, self._table.labels)
         yield from self._of_entities(found)
         yield from self._of_replicas(self.peers.judge(slots, ts_ms, features))
+
+    def follow_budget(self, fleet_level: float) -> None:
+        """Open anomalies at the level of the fleet from now on, if that is stricter."""
+        if not self._has_fixed_level:
+            level = max(fleet_level, LEVEL_DEFAULT)
+            self.entities.set_level(level)
+            self.peers.set_level(level)
 
     def close(self, slots: I32, now_ms: int) -> Iterator[AnomalyEvent]:
         """Close the anomalies of series that ended, and of entities with no other evidence."""

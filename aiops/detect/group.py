@@ -87,6 +87,15 @@ class EntityGroups:
         """Open anomalies of entities."""
         return self._episodes.open_now
 
+    @property
+    def level(self) -> float:
+        """The score that opens an anomaly."""
+        return self._episodes.levels[0]
+
+    def set_level(self, level: float) -> None:
+        """Open anomalies at this score from the next round on; open ones stay."""
+        self._episodes.set_level(0, level)
+
     def grow(self, capacity: int) -> None:
         """Make room for at least `capacity` series."""
         if self._by:

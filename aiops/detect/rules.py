@@ -24,8 +24,8 @@ from aiops.domain.samples import F64, I32, I64, U8, U64
 
 BEYOND_SCORE = 20.0
 """Chosen: the score of a row beyond a threshold, up to 21 the farther it lies. Above what n samples
-support of any other (log10(n) + 4.5), and above the highest level a budget sets by more than the
-three within which openings count as false ones. A fixed `alarm_score` this high raises it."""
+support of any other (log10(n) + 5), and above the highest level a budget sets by more than the
+1.25 within which openings count as false ones. A fixed `alarm_score` this high raises it."""
 
 WINDOW_ROWS_MAX = 255
 """Follows: rows since bad data are counted down in one byte."""

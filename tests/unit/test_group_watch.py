@@ -5,6 +5,7 @@ import pytest
 
 from aiops.config import Config
 from aiops.dataplane import DataPlane
+from aiops.detect.episodes import LEVEL_DEFAULT
 from aiops.domain.anomaly import AnomalyChange, AnomalyKind
 from aiops.domain.labels import labels_from
 from aiops.domain.records import Evict, MetadataBatch
@@ -20,13 +21,14 @@ FAULT_ROUND = 450
 """Past both warm-ups: 60 samples, then 300 rounds."""
 
 
-def plane(**detect) -> DataPlane:
+def plane(alarms=None, **detect) -> DataPlane:
     # no series alone opens an anomaly here, so that what comes out comes from groups
     return DataPlane(
         Config.model_validate(
             {
                 "detect": {"group": {"by": ["job", "instance"]}, **detect},
                 "store": {"chunk_rows": 16},
+                "alarms": alarms or {},
             }
         )
     )
@@ -101,6 +103,34 @@ def test_an_anomaly_of_an_entity_names_its_most_unusual_series():
         evidence = [value for _, value in event.anomaly.members]
         assert evidence == sorted(evidence, reverse=True)
     assert events
+
+
+@pytest.mark.parametrize(("false_per_day", "n_opened"), [(50.0, 1), (0.001, 0)])
+def test_entities_heed_the_budget_of_the_fleet_where_it_asks_for_more(false_per_day, n_opened):
+    data = plane(alarms={"false_per_day": false_per_day})
+    events = run(data, fleet(), range(FAULT_ROUND + 10), hit=(4, 5, 6, 7))
+    assert len(of_kind(events, AnomalyKind.GROUP)) == n_opened
+
+
+@pytest.mark.parametrize(("level", "wanted"), [(3.0, LEVEL_DEFAULT), (7.5, 7.5)])
+def test_the_level_of_groups_is_the_fleets_but_never_below_their_own(level, wanted):
+    watch = plane().groups
+    watch.follow_budget(level)
+    assert (watch.entities.level, watch.peers.level) == (wanted, wanted)
+
+
+def test_a_level_fixed_for_all_detectors_is_not_moved_by_a_budget():
+    watch = plane(alarm_score=5.0).groups
+    watch.follow_budget(9.0)
+    assert (watch.entities.level, watch.peers.level) == (5.0, 5.0)
+
+
+def test_restored_groups_have_the_level_they_had():
+    strict = {"false_per_day": 0.001}
+    data, other = plane(alarms=strict), plane(alarms=strict)
+    run(data, fleet(), range(100))
+    other.restore(data.state(), MetadataBatch(()))
+    assert other.groups.entities.level == data.groups.entities.level > LEVEL_DEFAULT
 
 
 def test_series_that_lack_a_label_to_group_by_are_in_no_entity():
