@@ -71,14 +71,15 @@ def naive_remote_write_walk(body: bytes, secrets: list[int], offset: int, room: 
     try:
         while walk.next_offset < len(body):
             at = walk.next_offset
+            # What there is no room for is not looked at: the next slice finds what is wrong in it.
+            if body[at] == 0x0A and len(walk.keys) == room.series:
+                break
+            if body[at] == 0x1A and len(walk.metadata) == room.metadata:
+                break
             number, wire, start, end = read_field(body, at, len(body))
             if (number, wire) == (1, 2):
-                if len(walk.keys) == room.series:
-                    break
                 take_series(body, (start, end), secrets, walk, room)
             elif (number, wire) == (3, 2):
-                if len(walk.metadata) == room.metadata:
-                    break
                 walk.metadata.append((start, end))
             walk.next_offset = end
     except MalformedError as error:
