@@ -63,7 +63,7 @@ class AlarmBudget:
     exceeds a level by less than 1.25 count there, and the slope of these foretells how many false
     ones lie beyond. (2) A series counts once a day and level. (3) Faults come together: a span with
     more openings at some level than chance brings is left out with all its rows (`is_burst`).
-    Thirty incidents a day of single series, three times the budget, raise the level by 0.1 to 0.4
+    Thirty incidents a day of single series, three times the budget, raise the level by 0.1 to 0.2
     (benchmark: quality_budget). The level moves by 0.1 an hour at most.
 
     *Limits.* False anomalies that come together (a nightly job on many series) look like true
