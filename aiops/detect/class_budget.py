@@ -50,6 +50,10 @@ YOUNG_MARGIN = 0.5
 1/n, and what lies beyond is extrapolation; but scores of young series have a ceiling, and the
 level should not lie above it."""
 
+REACH = 4.0
+"""Chosen: one below what the clearest fault scores after n samples, log10(n) + 5. A fleet too young
+for its budget opens too much for a while, rather than nothing at all."""
+
 
 @dataclass(slots=True)
 class ClassBudget:
@@ -99,7 +103,10 @@ class ClassBudget:
         wanted_rate = false_per_day / self.rows_per_day
         tail = fit_tail(self._openings(), wanted_rate=wanted_rate, level_min=self._level_min())
         target = tail.level_at(wanted_rate)
-        target = min(max(target + self._margin(n_series), LEVEL_MIN), LEVEL_MAX)
+        n_samples = max(self.n_rows_week / max(n_series, 1), 1.0)
+        margin = YOUNG_MARGIN * max(0.0, math.log10(HISTORY_FULL / n_samples))
+        highest = min(math.log10(n_samples) + REACH, LEVEL_MAX)
+        target = max(min(target + margin, highest), LEVEL_MIN)
         step = LEVEL_PER_DAY_MAX * span_days if self.age_days > SETTLE_DAYS else LEVEL_MAX
         self.level += min(max(target - self.level, -step), step)
 
@@ -135,10 +142,6 @@ class ClassBudget:
     def _level_min(self) -> float:
         # Runs begin at the clear score: how many would open below it nobody counted.
         return min(self.clear_score, self.level - 1.0)
-
-    def _margin(self, n_series: int) -> float:
-        n_samples = self.n_rows_week / max(n_series, 1)
-        return YOUNG_MARGIN * max(0.0, math.log10(HISTORY_FULL / max(n_samples, 1.0)))
 
 
 NUMBERS = tuple(

@@ -10,6 +10,7 @@ from aiops.detect.class_budget import (
     ClassBudget,
 )
 from aiops.detect.kernels.episodes import GRID_SIZE
+from aiops.detect.kernels.tails import CAP
 from aiops.detect.tail_level import GRID, theory_rates
 
 SPAN_DAYS = 1 / 144
@@ -64,10 +65,18 @@ def test_a_new_fleet_begins_with_the_level_of_theory_made_stricter_for_its_youth
 
 def test_youth_makes_no_difference_once_series_have_a_long_history():
     young, old = ClassBudget(3, 3.0), ClassBudget(3, 3.0)
-    for budget, n_series in ((young, 100 * N_SERIES), (old, N_SERIES // 100)):
+    for budget, n_samples in ((young, 100), (old, 10_000)):
         learn_nothing(budget)
-        budget.move(10.0, n_series, SPAN_DAYS)
+        budget.move(10.0, ROWS_A_SPAN // n_samples, SPAN_DAYS)
     assert young.level > old.level + 0.5
+
+
+def test_a_fleet_too_young_for_its_budget_is_not_blind():
+    budget = ClassBudget(3, 3.0)
+    learn_nothing(budget)
+    budget.move(0.001, ROWS_A_SPAN // 100, SPAN_DAYS)
+    clearest_score = np.log10(100) + CAP
+    assert budget.level == pytest.approx(clearest_score - 1.0)
 
 
 @pytest.mark.parametrize("wanted", [2.0, 10.0, 50.0])
