@@ -50,8 +50,8 @@ YOUNG_MARGIN = 0.5
 1/n, and what lies beyond is extrapolation; but scores of young series have a ceiling, and the
 level should not lie above it."""
 
-REACH = 4.0
-"""Chosen: one below what the clearest fault scores after n samples, log10(n) + 5. A fleet too young
+REACH = 4.5
+"""Chosen: half below what the clearest fault scores after n samples, log10(n) + 5. A fleet too young
 for its budget opens too much for a while, rather than nothing at all."""
 
 

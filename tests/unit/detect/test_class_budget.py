@@ -76,7 +76,7 @@ def test_a_fleet_too_young_for_its_budget_is_not_blind():
     learn_nothing(budget)
     budget.move(0.001, ROWS_A_SPAN // 100, SPAN_DAYS)
     clearest_score = np.log10(100) + CAP
-    assert budget.level == pytest.approx(clearest_score - 1.0)
+    assert budget.level == pytest.approx(clearest_score - 0.5)
 
 
 @pytest.mark.parametrize("wanted", [2.0, 10.0, 50.0])
