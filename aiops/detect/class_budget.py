@@ -51,8 +51,8 @@ YOUNG_MARGIN = 0.5
 level should not lie above it."""
 
 REACH = 4.5
-"""Chosen: half below what the clearest fault scores after n samples, log10(n) + 5. A fleet too young
-for its budget opens too much for a while, rather than nothing at all."""
+"""Chosen: half below what the clearest fault scores after n samples, log10(n) + 5. A fleet too
+young for its budget opens too much for a while, rather than nothing at all."""
 
 
 @dataclass(slots=True)

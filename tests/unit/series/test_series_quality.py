@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiops.domain.quality import ROW_FLAGS, QualityFlag, flag_bit, flags_of
+from aiops.domain.quality import ROW_FLAGS, flag_bit, flags_of
 from aiops.series.kernels import intake, quality
 from aiops.series.kernels.quality import k_quality_note
 from aiops.series.quality import QualityState
