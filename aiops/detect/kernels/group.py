@@ -8,6 +8,7 @@ it plainly. Slots in `links` and `rounds` are kept as slot + 1, so that 0 means 
 import math
 
 from aiops.detect.kernels.compile import helper, kernel
+from aiops.detect.kernels.tails import tail_score
 from aiops.domain.samples import F64, I32, I64
 
 # series: long-memory level, mean distance from it, samples learnt, evidence as of ROUND
@@ -38,13 +39,10 @@ SPREAD_LEAST, SPREAD_ZERO = 1e-4, 1e-12  # least spread: share of the level (cho
 DISTANCE_MAX = 1e6  # chosen: beyond there is nothing left to tell apart
 
 TAIL_Q = 0.02  # share of rounds beyond the tail's threshold (chosen: as in the seasonal bank)
-TAIL_BASE = 1.6989700043360187  # -log10(TAIL_Q)
 TAIL_RATE, TAIL_STEP = 1e-4, 1e-4  # chosen: disturbances are rare, their tail must not forget
 # least threshold and mean excess, in evidence of one series: alone at its loudest it scores 3
 THRESHOLD_LEAST, EXCESS_LEAST = 12.0, 1.2
 TAIL_CLIP = 4.0  # mean excesses beyond the threshold that a round may teach
-SHAPE_MAX = 0.4  # chosen: keeps the generalised Pareto tail's variance finite
-LOG10_E = 0.4342944819032518
 BAND = 2.995732273553991  # ln(0.02 / 0.001): the band holds all but one round in a thousand
 CAP = 4.5  # decades a score may exceed log10(rounds): what they and a fitted tail support
 
@@ -99,21 +97,6 @@ def _pooled(series: F64, links: I32, rounds: I64, warmup: float) -> tuple[float,
 
 
 @helper
-def _tail(row: F64, pooled: float) -> float:
-    """Return -log10 P(evidence >= pooled): generalised Pareto beyond the threshold, by moments."""
-    threshold: float = row[THRESHOLD]
-    excess: float = row[EXCESS]
-    if pooled <= threshold:
-        return TAIL_BASE * pooled / threshold
-    spread: float = max(row[SQUARE] - excess * excess, 0.05 * excess * excess)
-    shape = min(max(0.5 * (1.0 - excess * excess / spread), 0.0), SHAPE_MAX)
-    beyond = (pooled - threshold) / (excess * (1.0 - shape))
-    if shape < 1e-4:
-        return TAIL_BASE + beyond * LOG10_E
-    return TAIL_BASE + math.log(1.0 + shape * beyond) / shape * LOG10_E
-
-
-@helper
 def _learn_round(row: F64, pooled: float, n_series: float) -> None:
     """Learn a round's evidence, the mean of so many series."""
     threshold_least, least = THRESHOLD_LEAST / n_series, EXCESS_LEAST / n_series
@@ -165,7 +148,9 @@ def _end_round(series: F64, links: I32, row: F64, now: I64, bounds: F64, verdict
     is_judged: bool = n >= bounds[2]
     if is_judged:
         verdict[EVIDENCE] = pooled
-        verdict[SCORE] = min(_tail(row, pooled), math.log10(n) + CAP)
+        verdict[SCORE] = min(
+            tail_score(pooled, row[THRESHOLD], row[EXCESS], row[SQUARE]), math.log10(n) + CAP
+        )
         verdict[EXPECTED] = row[MEAN]
         verdict[HALF] = row[THRESHOLD] + BAND * row[EXCESS] - row[MEAN]
     _learn_round(row, pooled, n_ripe)

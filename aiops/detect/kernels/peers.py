@@ -8,6 +8,7 @@ method, `tests/naive/peers.py` repeats it plainly.
 import math
 
 from aiops.detect.kernels.compile import helper, kernel
+from aiops.detect.kernels.tails import tail_score
 from aiops.domain.samples import F64, I32, I64
 
 PEERS_MAX = 64
@@ -33,10 +34,7 @@ MAD_TO_MEAN = 1.183  # mean over median absolute deviation of a normal sample: 0
 FLOOR_MEDIAN, FLOOR_ZERO = 1e-3, 1e-12  # least scale: share of the median (chosen), at zero
 
 TAIL_Q = 0.02  # share of rounds beyond the tail's threshold (chosen: as in the seasonal bank)
-TAIL_BASE = 1.6989700043360187  # -log10(TAIL_Q)
 TAIL_START, TAIL_LEAST = 2.5, 1.0  # mean distances; a normal sample's 2 % quantile is 2.9
-SHAPE_MAX = 0.4  # chosen: keeps the generalised Pareto tail's variance finite
-LOG10_E = 0.4342944819032518
 BAND = 2.995732273553991  # ln(0.02 / 0.001): the band holds all but one round in a thousand
 CAP = 4.5  # decades a score may exceed log10(rounds): what they and a fitted tail support
 
@@ -60,21 +58,6 @@ def _median(values: F64, n: int) -> float:
     half = n // 2
     middle: float = values[half]
     return middle if n % 2 else 0.5 * (values[half - 1] + middle)
-
-
-@helper
-def _tail(row: F64, unit: float) -> float:
-    """Return -log10 P(distance >= unit): generalised Pareto beyond the threshold, by moments."""
-    threshold: float = row[THRESHOLD]
-    excess: float = row[EXCESS]
-    if unit <= threshold:
-        return TAIL_BASE * unit / threshold
-    spread: float = max(row[SQUARE] - excess * excess, 0.05 * excess * excess)
-    shape = min(max(0.5 * (1.0 - excess * excess / spread), 0.0), SHAPE_MAX)
-    beyond = (unit - threshold) / (excess * (1.0 - shape))
-    if shape < 1e-4:
-        return TAIL_BASE + beyond * LOG10_E
-    return TAIL_BASE + math.log(1.0 + shape * beyond) / shape * LOG10_E
 
 
 @helper
@@ -116,7 +99,9 @@ def _judge(row: F64, median: float, common: float, warmup: float, verdict: F64) 
     verdict[FEATURE] = row[VALUE]
     verdict[EXPECTED], verdict[HALF] = math.nan, math.nan
     if n > warmup:
-        verdict[SCORE] = min(_tail(row, unit), math.log10(n) + CAP)
+        verdict[SCORE] = min(
+            tail_score(unit, row[THRESHOLD], row[EXCESS], row[SQUARE]), math.log10(n) + CAP
+        )
         verdict[EXPECTED] = median + row[OFFSET]
         verdict[HALF] = scale * (row[THRESHOLD] + BAND * row[EXCESS])
     rate = max(RATE, 1.0 / n)

@@ -40,15 +40,21 @@ def decades(beyond: float, mean: float, square: float, shape_min: float) -> floa
     return math.log(inside) / shape * LOG10_E
 
 
+@helper
+def tail_score(unit: float, threshold: float, mean: float, square: float) -> float:
+    """Return -log10 P(size >= unit): linear up to the threshold, beyond it by its excesses."""
+    if unit <= threshold:
+        return TAIL_BASE * unit / threshold
+    return TAIL_BASE + decades(unit - threshold, mean, square, 0.0)
+
+
 @kernel("f8(f8[::1], i8, f8)")
 def k_tail_score(row: F64, column: int, unit: float) -> float:
     """Return -log10 P(a sample's size >= unit) by the tail at `column`, four columns wide."""
     threshold: float = row[column]
-    if unit <= threshold:
-        return TAIL_BASE * unit / threshold
-    if row[column + 3] < 3.0:
+    if unit > threshold and row[column + 3] < 3.0:
         return TAIL_BASE + (unit - threshold) / threshold
-    return TAIL_BASE + decades(unit - threshold, row[column + 1], row[column + 2], 0.0)
+    return tail_score(unit, threshold, row[column + 1], row[column + 2])
 
 
 @kernel("void(f8[::1], i8, f8, f8, f8)")
