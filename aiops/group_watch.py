@@ -1,6 +1,7 @@
 """Detectors over several series at once: entities as a whole, and replicas among their peers."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from aiops.detect.episodes import LEVEL_DEFAULT, EpisodeEvent
 from aiops.detect.group import EntityGroups, GroupFinding
 from aiops.detect.peers import PeerGroups
 from aiops.domain.anomaly import Anomaly, AnomalyChange, AnomalyEvent, AnomalyKind
+from aiops.domain.labels import Labels
 from aiops.domain.samples import F64, I32, I64
 from aiops.series.table import SeriesTable
 
@@ -95,44 +97,31 @@ class GroupWatch:
     def _of_entities(self, findings: Sequence[GroupFinding]) -> Iterator[AnomalyEvent]:
         for finding in findings:
             event, fingerprint = finding.event, finding.fingerprint
-            anomaly = Anomaly(
-                anomaly_id=f"{fingerprint:016x}-{GroupBank.name}-{event.onset_ms}",
-                fingerprint=fingerprint,
-                labels=finding.labels,
-                detector=GroupBank.name,
-                onset_ms=event.onset_ms,
-                peak_ms=event.peak_ms,
-                end_ms=_end_ms(event),
-                score=event.score,
-                value=event.value,
-                expected=event.expected,
-                lower=event.lower,
-                upper=event.upper,
-                kind=AnomalyKind.GROUP,
-                members=finding.parts,
-            )
-            yield AnomalyEvent(event.change, anomaly)
+            anomaly = _anomaly(event, fingerprint, finding.labels, AnomalyKind.GROUP)
+            yield AnomalyEvent(event.change, replace(anomaly, members=finding.parts))
 
     def _of_replicas(self, events: Sequence[EpisodeEvent]) -> Iterator[AnomalyEvent]:
         for event in events:
             fingerprint = int(self._table.fingerprints[event.slot])
-            anomaly = Anomaly(
-                anomaly_id=f"{fingerprint:016x}-{PeerBank.name}-{event.onset_ms}",
-                fingerprint=fingerprint,
-                labels=self._table.labels(event.slot),
-                detector=PeerBank.name,
-                onset_ms=event.onset_ms,
-                peak_ms=event.peak_ms,
-                end_ms=_end_ms(event),
-                score=event.score,
-                value=event.value,
-                expected=event.expected,
-                lower=event.lower,
-                upper=event.upper,
-                kind=AnomalyKind.PEER,
-            )
+            labels = self._table.labels(event.slot)
+            anomaly = _anomaly(event, fingerprint, labels, AnomalyKind.PEER)
             yield AnomalyEvent(event.change, anomaly)
 
 
-def _end_ms(event: EpisodeEvent) -> int:
-    return event.end_ms if event.change is AnomalyChange.CLOSED else 0
+def _anomaly(event: EpisodeEvent, fingerprint: int, labels: Labels, kind: AnomalyKind) -> Anomaly:
+    detector = GroupBank.name if kind is AnomalyKind.GROUP else PeerBank.name
+    return Anomaly(
+        anomaly_id=f"{fingerprint:016x}-{detector}-{event.onset_ms}",
+        fingerprint=fingerprint,
+        labels=labels,
+        detector=detector,
+        onset_ms=event.onset_ms,
+        peak_ms=event.peak_ms,
+        end_ms=event.end_ms if event.change is AnomalyChange.CLOSED else 0,
+        score=event.score,
+        value=event.value,
+        expected=event.expected,
+        lower=event.lower,
+        upper=event.upper,
+        kind=kind,
+    )

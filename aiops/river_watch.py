@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.config import DetectConfig, RiverRule
+from aiops.detect.arrays import under
 from aiops.detect.banks.river_bank import RiverBank
 from aiops.detect.challenger import Agreement, Comparison, Tally
 from aiops.detect.columns import ScoreColumns
@@ -208,7 +209,7 @@ class RiverWatches:
         n_slots = len(arrays["series.fingerprints"])
         self.admit(live)
         for watch in self._watches:
-            own = _under(watch.prefix, arrays)
+            own = under(watch.prefix, arrays)
             if own:
                 watch.episodes.restore(own, n_slots)
             if watch.agreement is not None and own:
@@ -217,7 +218,7 @@ class RiverWatches:
         saved = {name.split(".")[1] for name in arrays if name.startswith(ALARMING)}
         for name in sorted(saved - known):
             episodes = Episodes(self._config, n_slots, name)
-            episodes.restore(_under(f"{ALARMING}{name}.", arrays), n_slots)
+            episodes.restore(under(f"{ALARMING}{name}.", arrays), n_slots)
             self._former.append((name, episodes))
         self._is_settled = False
 
@@ -245,11 +246,6 @@ def _saved(prefix: str, episodes: Episodes, n_slots: int) -> Arrays:
         prefix + name: array[:n_slots] if len(array) == capacity else array
         for name, array in episodes.state().items()
     }
-
-
-def _under(prefix: str, arrays: Mapping[str, npt.NDArray[np.generic]]) -> Arrays:
-    found = arrays.items()
-    return {name.removeprefix(prefix): a for name, a in found if name.startswith(prefix)}
 
 
 def _watch(rule: RiverRule, config: DetectConfig) -> _Watch:

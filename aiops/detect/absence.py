@@ -27,6 +27,7 @@ from aiops.detect.absence_verdict import (
     judge_groups,
     silence_score,
 )
+from aiops.detect.arrays import under
 from aiops.detect.kernels import absence as layout
 from aiops.domain.absence import AbsenceEnd, AbsenceFacts, AbsenceReason
 from aiops.domain.anomaly import AnomalyEvent
@@ -196,7 +197,7 @@ class Absence:
         else:
             known = live[groups_of[live] >= 0]
             members = ((int(groups_of[slot]), labels_of(slot)) for slot in known.tolist())
-            self._groups.restore(_without_prefix(arrays), members)
+            self._groups.restore(under(_GROUP_PREFIX, arrays), members)
         # those that came while watching was off, or all when the groups are new
         unknown: I32 = live[groups_of[live] < 0]
         self.admit(unknown, labels_of, self._tick_ms)
@@ -362,13 +363,3 @@ _ABSENT = {
 """Which count says how many series of a group are absent, by verdict."""
 
 _GROUP_PREFIX = "absence.group."
-
-
-def _without_prefix(
-    arrays: Mapping[str, npt.NDArray[np.generic]],
-) -> dict[str, npt.NDArray[np.generic]]:
-    return {
-        name.removeprefix(_GROUP_PREFIX): array
-        for name, array in arrays.items()
-        if name.startswith(_GROUP_PREFIX)
-    }

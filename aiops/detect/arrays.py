@@ -47,6 +47,14 @@ def restored(
     return fresh
 
 
+def under(
+    prefix: str, arrays: Mapping[str, npt.NDArray[np.generic]]
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Return the arrays of a snapshot whose names begin with a prefix, without it."""
+    found = arrays.items()
+    return {name.removeprefix(prefix): a for name, a in found if name.startswith(prefix)}
+
+
 def copy_rows(pairs: Iterable[tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]]) -> None:
     """Copy the second array of each pair into the first.
 

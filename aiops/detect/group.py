@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.config import DetectConfig
-from aiops.detect.arrays import grown
+from aiops.detect.arrays import grown, under
 from aiops.detect.banks.group import GroupBank
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.episodes import EpisodeEvent, Episodes
@@ -180,11 +180,7 @@ class EntityGroups:
         self, arrays: Mapping[str, npt.NDArray[np.generic]], live: I32, labels_of: LabelsOf
     ) -> None:
         """Take over a snapshot; one grouped otherwise leaves the live series to begin anew."""
-        own = {
-            name.removeprefix("group."): array
-            for name, array in arrays.items()
-            if name.startswith("group.")
-        }
+        own = under("group.", arrays)
         if not own or own["by"].tobytes().decode() != "\n".join(self._by):
             self.admit(live, labels_of)
             return
@@ -194,12 +190,7 @@ class EntityGroups:
         self._reserve(n)
         self._top[:n] = own["top"]
         self._top_evidence[:n] = own["top_evidence"]
-        episodes = {
-            name.removeprefix("episodes."): array
-            for name, array in own.items()
-            if name.startswith("episodes.")
-        }
-        self._episodes.restore(episodes, n)
+        self._episodes.restore(under("episodes.", own), n)
         for slot in live.tolist():
             entity = self._bank.entity_of(slot)
             if entity >= 0 and entity not in self._labels:

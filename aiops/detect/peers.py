@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aiops.config import DetectConfig
+from aiops.detect.arrays import under
 from aiops.detect.banks.peers import PeerBank
 from aiops.detect.columns import ScoreColumns
 from aiops.detect.episodes import EpisodeEvent, Episodes
@@ -144,23 +145,14 @@ class PeerGroups:
         self, arrays: Mapping[str, npt.NDArray[np.generic]], live: I32, labels_of: LabelsOf
     ) -> None:
         """Take over a snapshot; one with other replica labels lets the series begin anew."""
-        own = {
-            name.removeprefix("peers."): array
-            for name, array in arrays.items()
-            if name.startswith("peers.")
-        }
+        own = under("peers.", arrays)
         if not own or own["by"].tobytes() != self._spelt().tobytes():
             self.admit(live, labels_of)
             return
         n_slots = len(arrays["series.fingerprints"])
         self._slots.restore(own["keys"].tobytes(), own["free"].tolist())
         self._bank.restore(own, n_slots, self._slots.n_slots)
-        episodes = {
-            name.removeprefix("episodes."): array
-            for name, array in own.items()
-            if name.startswith("episodes.")
-        }
-        self._episodes.restore(episodes, n_slots)
+        self._episodes.restore(under("episodes.", own), n_slots)
 
     def _join(self, slot: int, shared: Labels) -> None:
         for number in range(GROUPS_EACH_MAX):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from aiops.config import DetectConfig
+from aiops.detect.arrays import under
 from aiops.detect.banks.group import GroupBank
 from aiops.detect.banks.seasonal import SeasonalBank
 from aiops.detect.columns import ScoreColumns
@@ -135,9 +136,7 @@ class _Engine:
         self._grow(n)
         self.roster.restore(names, arrays)
         self._series.restore(arrays, n)
-        own = arrays.items()
-        group = {name.removeprefix("group."): a for name, a in own if name.startswith("group.")}
-        self._group.restore(group, n, 1)
+        self._group.restore(under("group.", arrays), n, 1)
 
     def _seat(self, values: Values) -> I32:
         slots, fresh = self.roster.seat(values)
